@@ -1,0 +1,136 @@
+//! Jobs: what is done after the answer, in the words of its payload. Behaviour is in `app`.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    emails::Email,
+    ids::{InvitationId, UserId},
+    users::Lang,
+};
+
+/// A payload and the name under which its handler is found.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Stable for ever: queued jobs carry it.
+    const NAME: &'static str;
+    /// The queue it goes to unless told otherwise.
+    const QUEUE: &'static str = "default";
+    /// Higher first, −100 to 100.
+    const PRIORITY: i16 = 0;
+    /// How often it is tried before it is dead.
+    const MAX_ATTEMPTS: i32 = 8;
+}
+
+/// Every queue a worker takes from unless told otherwise.
+pub const QUEUES: [&str; 2] = ["default", "mail"];
+
+/// Sends one mail. No secret is in it: the link's token is derived again when the mail is composed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendMail {
+    /// Receiver.
+    pub to: Email,
+    /// Receiver's name, if known.
+    pub name: Option<String>,
+    /// Receiver's language.
+    pub lang: Lang,
+    /// Which mail.
+    pub mail: MailKind,
+}
+
+impl Job for SendMail {
+    const NAME: &'static str = "send_mail";
+    const QUEUE: &'static str = "mail";
+    const PRIORITY: i16 = 10;
+}
+
+/// The mails there are, with what each says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum MailKind {
+    /// Asks the receiver to verify the address.
+    VerifyEmail {
+        /// The mailed link.
+        link: uuid::Uuid,
+    },
+    /// Tells the owner of an address that somebody tried to sign up with it.
+    SignUpAttempted,
+    /// Lets the receiver choose a new password.
+    ResetPassword {
+        /// The mailed link.
+        link: uuid::Uuid,
+    },
+    /// Tells that the password changed.
+    PasswordChanged {
+        /// When, in the receiver's time zone.
+        when: String,
+    },
+    /// Asks, at the old address, to consent to a change of address.
+    ChangeEmailOld {
+        /// The mailed link.
+        link: uuid::Uuid,
+        /// The address it changes to.
+        new_email: Email,
+    },
+    /// Asks, at the new address, to consent to a change of address.
+    ChangeEmailNew {
+        /// The mailed link.
+        link: uuid::Uuid,
+    },
+    /// Tells the old address that the change is done.
+    EmailChanged {
+        /// The address it changed to.
+        new_email: Email,
+    },
+    /// Tells of a sign-in from a device not seen before.
+    NewLogin {
+        /// When, in the receiver's time zone.
+        when: String,
+        /// The client as it named itself.
+        device: String,
+        /// Client address.
+        address: String,
+    },
+    /// Invites into a workspace.
+    WorkspaceInvitation {
+        /// The invitation.
+        invitation: InvitationId,
+        /// Which mail about it, from 1: each has a token of its own.
+        send: i32,
+        /// Name of the workspace.
+        workspace: String,
+        /// Name of who invites.
+        inviter: String,
+    },
+    /// Invites into a project.
+    ProjectInvitation {
+        /// The invitation.
+        invitation: InvitationId,
+        /// Which mail about it, from 1: each has a token of its own.
+        send: i32,
+        /// Name of the project.
+        project: String,
+        /// Name of its workspace.
+        workspace: String,
+        /// Name of who invites.
+        inviter: String,
+    },
+}
+
+/// Removes what has ended: links, sessions, tokens, idempotency keys; accounts never verified; blobs
+/// that nothing refers to and whose window is over; things long in the trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeExpired {}
+
+impl Job for PurgeExpired {
+    const NAME: &'static str = "purge_expired";
+}
+
+/// Tells the people behind a newly verified address of the invitations that wait for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkInvitations {
+    /// Whose address was verified.
+    pub user_id: UserId,
+}
+
+impl Job for LinkInvitations {
+    const NAME: &'static str = "link_invitations";
+}

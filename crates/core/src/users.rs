@@ -1,0 +1,190 @@
+//! People.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Time,
+    emails::Email,
+    ids::UserId,
+    text::{Color, TextError, text_type},
+};
+
+text_type! {
+    /// A person's name as they write it, 1 to 50 characters.
+    FullName: line(1, 50);
+}
+
+/// A handle: 1 to 50 of `a-z 0-9 _ . -`, lower-cased.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Username(String);
+
+impl Username {
+    /// Checks and lower-cases a handle.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        let text = crate::text::line(text, 1, 50)?.to_lowercase();
+        if text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.-".contains(c)) {
+            Ok(Self(text))
+        } else {
+            Err(TextError::new("invalid-username", "may contain only a-z, 0-9, `_`, `.` and `-`"))
+        }
+    }
+    /// The handle.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Username {
+    type Error = TextError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Username> for String {
+    fn from(name: Username) -> Self {
+        name.0
+    }
+}
+
+impl std::fmt::Display for Username {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A language Tenon speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+    /// Spanish.
+    Es,
+    /// French.
+    Fr,
+}
+
+impl Lang {
+    /// Every language, in the order they are offered.
+    pub const ALL: [Self; 3] = [Self::En, Self::Es, Self::Fr];
+
+    /// ISO 639-1 code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Es => "es",
+            Self::Fr => "fr",
+        }
+    }
+    /// The language's own name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::En => "English",
+            Self::Es => "Español",
+            Self::Fr => "Français",
+        }
+    }
+    /// The language of a code.
+    pub fn of(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|l| l.code() == code)
+    }
+}
+
+/// An IANA time zone name by shape, such as `Europe/Madrid`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timezone(String);
+
+impl Timezone {
+    /// Checks that `text` names a zone of the IANA database.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        text.parse::<chrono_tz::Tz>().map(|tz| Self(tz.name().to_owned())).map_err(|_| {
+            TextError::new("unknown-timezone", "must be an IANA time zone such as Europe/Madrid")
+        })
+    }
+    /// The zone's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Timezone {
+    fn default() -> Self {
+        Self("UTC".to_owned())
+    }
+}
+
+impl TryFrom<String> for Timezone {
+    type Error = TextError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Timezone> for String {
+    fn from(tz: Timezone) -> Self {
+        tz.0
+    }
+}
+
+/// A person, whole; only for the person and for administrators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Id.
+    pub id: UserId,
+    /// Unique handle.
+    pub username: Username,
+    /// Unique address.
+    pub email: Email,
+    /// Name.
+    pub full_name: FullName,
+    /// Shade of their avatar.
+    pub color: Color,
+    /// Language of mails and of the interface.
+    pub lang: Lang,
+    /// For digests and times in mails.
+    pub timezone: Timezone,
+    /// False until the address is verified, or once deactivated.
+    pub is_active: bool,
+    /// May administer the instance; no bypass inside projects.
+    pub is_admin: bool,
+    /// When the address was verified.
+    pub verified_at: Option<Time>,
+    /// Latest sign-in.
+    pub last_login_at: Option<Time>,
+    /// Sign-up.
+    pub created_at: Time,
+    /// Increases with every change.
+    pub version: i64,
+}
+
+/// What everybody who shares a workspace sees of a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonRef {
+    /// Id.
+    pub id: UserId,
+    /// Handle.
+    pub username: String,
+    /// Name.
+    pub full_name: String,
+    /// Shade.
+    pub color: i16,
+}
+
+/// A changed profile; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ProfilePatch {
+    /// New handle.
+    pub username: Option<Username>,
+    /// New name.
+    pub full_name: Option<FullName>,
+    /// New shade.
+    pub color: Option<Color>,
+    /// New language.
+    pub lang: Option<Lang>,
+    /// New zone.
+    pub timezone: Option<Timezone>,
+}
