@@ -1,0 +1,5 @@
+//! Against a real server.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod managed;
