@@ -71,6 +71,9 @@ pub enum Outcome {
     Released,
 }
 
+/// A job that takes this many workers with it is dead, whatever attempts it has left.
+pub const MAX_LOST_WORKERS: i32 = 3;
+
 /// What a queue can do beyond the laws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -107,8 +110,9 @@ pub trait Queue: Send + Sync {
     fn capabilities(&self) -> Capabilities;
     /// Adds jobs, all or none; one whose id is already known is skipped.
     async fn push(&self, jobs: Vec<NewJob>) -> Result<(), QueueError>;
-    /// Takes up to `limit` ready jobs of `queues` for `worker`, by priority then time, for `lease`. A job whose lease ran out is
-    /// ready again, its attempt counted; one that ran out of attempts that way is dead.
+    /// Takes up to `limit` ready jobs of `queues` for `worker`, by priority then time, for `lease`. A
+    /// job whose lease ran out is ready again, its attempt counted; one that ran out of attempts that
+    /// way, or took three workers with it, is dead.
     async fn fetch(
         &self,
         worker: &str,
@@ -116,10 +120,14 @@ pub trait Queue: Send + Sync {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<LeasedJob>, QueueError>;
-    /// Ends the worker's hold on jobs. One that the worker no longer holds is left as it is.
+    /// Ends the worker's hold on jobs. One that the worker no longer holds is left as it is. A
+    /// [`Outcome::Retry`] of the last attempt is [`Outcome::Dead`].
     async fn settle(&self, worker: &str, outcomes: Vec<(JobId, Outcome)>) -> Result<(), QueueError>;
     /// Extends the lease of what the worker still holds, and says which of `jobs` that is.
     async fn renew(&self, worker: &str, jobs: &[JobId], lease: Duration) -> Result<Vec<JobId>, QueueError>;
+    /// Tells waiting workers that jobs of `queues` were committed. It may be lost: workers look by
+    /// themselves now and then.
+    async fn notify(&self, queues: &[String]);
     /// Returns when a job of `queues` may be ready, or after `at_most`.
     async fn wait(&self, queues: &[String], at_most: Duration);
 }

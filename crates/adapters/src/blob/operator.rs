@@ -1,0 +1,161 @@
+//! The blob port over any opendal operator.
+
+use std::{ops::Range, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use opendal::{ErrorKind, Operator};
+use tenon_core::{
+    BoxError,
+    ports::blob::{BlobError, BlobMeta, BlobStore, ByteStream, Capabilities, Key},
+};
+
+/// Bytes held back before they go out: the size of one part of a multipart upload.
+const CHUNK: usize = 8 << 20;
+
+/// An opendal operator that keeps the laws of the port.
+pub(super) struct OperatorStore {
+    operator: Operator,
+    capabilities: Capabilities,
+}
+
+impl OperatorStore {
+    pub(super) const fn new(operator: Operator, capabilities: Capabilities) -> Self {
+        Self { operator, capabilities }
+    }
+
+    async fn open(&self, key: &Key, range: Option<Range<u64>>) -> opendal::Result<opendal::BufferStream> {
+        let reader = self.operator.reader(key.as_str()).await?;
+        match range {
+            Some(range) => reader.into_stream(range).await,
+            None => reader.into_stream(..).await,
+        }
+    }
+}
+
+#[async_trait]
+impl BlobStore for OperatorStore {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    async fn put(&self, key: &Key, media_type: &str, mut body: ByteStream) -> Result<BlobMeta, BlobError> {
+        let mut options = self.operator.writer_with(key.as_str()).chunk(CHUNK);
+        if self.capabilities.media_type {
+            options = options.content_type(media_type);
+        }
+        let mut writer = options.await.map_err(from_opendal)?;
+        let mut size = 0;
+        while let Some(next) = body.next().await {
+            let written = match next {
+                Ok(bytes) => {
+                    size += bytes.len() as u64;
+                    writer.write(bytes).await.map_err(from_opendal)
+                }
+                Err(e) => Err(BlobError::Aborted(e)),
+            };
+            if let Err(e) = written {
+                // What cannot be cleaned up now was never visible either.
+                let _ = writer.abort().await;
+                return Err(e);
+            }
+        }
+        writer.close().await.map_err(from_opendal)?;
+        let media_type = self.capabilities.media_type.then(|| media_type.to_owned());
+        Ok(BlobMeta { size, media_type })
+    }
+
+    async fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<ByteStream, BlobError> {
+        let range = match range {
+            None => None,
+            Some(range) => {
+                let size = self.head(key).await?.size;
+                let clipped = range.start.min(size)..range.end.min(size);
+                if clipped.is_empty() {
+                    return Ok(stream::empty().boxed());
+                }
+                Some(clipped)
+            }
+        };
+        let mut rest = self.open(key, range).await.map_err(from_opendal)?;
+        // Only the first read tells whether the key is there.
+        let first = rest.next().await.transpose().map_err(from_opendal)?;
+        Ok(stream::iter(first.map(Ok))
+            .chain(rest)
+            .map_ok(|buffer| buffer.to_bytes())
+            .map_err(|e| Box::new(e) as BoxError)
+            .boxed())
+    }
+
+    async fn head(&self, key: &Key) -> Result<BlobMeta, BlobError> {
+        let meta = self.operator.stat(key.as_str()).await.map_err(from_opendal)?;
+        if !meta.is_file() {
+            return Err(BlobError::NotFound);
+        }
+        let media_type = meta.content_type().filter(|_| self.capabilities.media_type).map(str::to_owned);
+        Ok(BlobMeta { size: meta.content_length(), media_type })
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), BlobError> {
+        self.operator.delete(key.as_str()).await.map_err(from_opendal)
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize) -> Result<Vec<Key>, BlobError> {
+        let sorted_by_store = self.operator.info().capability().list_with_start_after;
+        let mut options = self.operator.lister_with(prefix).recursive(true);
+        if sorted_by_store {
+            options = options.limit(limit.clamp(1, 1000));
+            if let Some(after) = after {
+                options = options.start_after(after.as_str());
+            }
+        }
+        let mut keys = Vec::new();
+        let mut entries = match options.await {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(keys),
+            Err(e) => return Err(from_opendal(e)),
+        };
+        while let Some(entry) = entries.try_next().await.map_err(from_opendal)? {
+            if sorted_by_store && keys.len() >= limit {
+                break;
+            }
+            // What is no key of ours (a directory, a stranger's file) is not listed.
+            if let Ok(key) = Key::parse(entry.path())
+                && key.as_str().starts_with(prefix)
+                && after.is_none_or(|after| key > *after)
+            {
+                keys.push(key);
+            }
+        }
+        keys.sort_unstable();
+        keys.truncate(limit);
+        Ok(keys)
+    }
+
+    async fn presign(
+        &self,
+        key: &Key,
+        ttl: Duration,
+        content_disposition: &str,
+    ) -> Result<String, BlobError> {
+        if !self.capabilities.presign {
+            return Err(BlobError::Unsupported);
+        }
+        let request = self
+            .operator
+            .presign_read_with(key.as_str(), ttl)
+            .override_content_disposition(content_disposition)
+            .await
+            .map_err(from_opendal)?;
+        Ok(request.uri().to_string())
+    }
+}
+
+fn from_opendal(e: opendal::Error) -> BlobError {
+    match e.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => BlobError::NotFound,
+        ErrorKind::RateLimited => BlobError::Transient(e.into()),
+        _ if e.is_temporary() => BlobError::Transient(e.into()),
+        _ => BlobError::Permanent(e.into()),
+    }
+}

@@ -1,0 +1,112 @@
+//! Blobs in a bucket of an S3-compatible store.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use opendal::{ErrorKind, HttpTransporter, Operator, layers::TimeoutLayer, services::S3};
+use opendal_http_transport_reqwest::ReqwestTransport;
+use serde::Deserialize;
+use tenon_core::{ports::blob::Capabilities, secrets::Secret};
+
+use super::operator::OperatorStore;
+use crate::{
+    ConnectError,
+    connect::{from_text, install_tls_provider},
+};
+
+/// Settings of the S3 store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3Config {
+    /// `https://s3.eu-central-1.amazonaws.com`, `http://127.0.0.1:9000`, …
+    pub endpoint: String,
+    /// Many stores accept any.
+    #[serde(default = "default_region")]
+    pub region: String,
+    /// Must exist.
+    pub bucket: String,
+    /// Begins every key, for a bucket shared with others.
+    #[serde(default)]
+    pub prefix: String,
+    /// Without keys the environment's credentials are used (instance roles, profiles).
+    #[serde(default)]
+    pub access_key_id: Option<Secret>,
+    /// Belongs to `access_key_id`.
+    #[serde(default)]
+    pub secret_access_key: Option<Secret>,
+    /// `https://host/bucket/key` instead of `https://bucket.host/key`.
+    #[serde(default = "yes", deserialize_with = "from_text")]
+    pub path_style: bool,
+}
+
+fn default_region() -> String {
+    "us-east-1".to_owned()
+}
+
+const fn yes() -> bool {
+    true
+}
+
+pub(super) async fn connect(config: S3Config) -> Result<OperatorStore, ConnectError> {
+    install_transport()?;
+    let mut builder = S3::default()
+        .endpoint(&config.endpoint)
+        .region(&config.region)
+        .bucket(&config.bucket)
+        .root(&config.prefix);
+    match (&config.access_key_id, &config.secret_access_key) {
+        (Some(id), Some(secret)) => {
+            builder = builder
+                .access_key_id(id.expose())
+                .secret_access_key(secret.expose())
+                .disable_config_load()
+                .disable_ec2_metadata();
+        }
+        (None, None) => {}
+        _ => {
+            return Err(ConnectError::new(
+                "The S3 store needs both access_key_id and secret_access_key, or neither.",
+            ));
+        }
+    }
+    if !config.path_style {
+        builder = builder.enable_virtual_host_style();
+    }
+    let operator = Operator::new(builder)
+        .map_err(|e| ConnectError::caused("The settings of the S3 store are not valid.", e))?
+        .layer(TimeoutLayer::new().with_timeout(Duration::from_secs(30)).with_io_timeout(IO_TIMEOUT));
+    prove_readable(&operator, &config).await?;
+    Ok(OperatorStore::new(operator, Capabilities { durable: true, presign: true, media_type: true }))
+}
+
+const IO_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Gives opendal its HTTP client: without default features it has none.
+fn install_transport() -> Result<(), ConnectError> {
+    install_tls_provider();
+    let client = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .build()
+        .map_err(|e| ConnectError::caused("The HTTP client of the S3 store cannot be made.", e))?;
+    HttpTransporter::install_default(ReqwestTransport::new(client));
+    Ok(())
+}
+
+/// Lists one key: `Operator::check` would call an absent bucket fine.
+async fn prove_readable(operator: &Operator, config: &S3Config) -> Result<(), ConnectError> {
+    let first = match operator.lister_with("/").recursive(true).limit(1).await {
+        Ok(mut lister) => lister.next().await.transpose(),
+        Err(e) => Err(e),
+    };
+    let S3Config { bucket, endpoint, .. } = config;
+    first.map(drop).map_err(|e| {
+        let message = match e.kind() {
+            ErrorKind::NotFound => format!("The bucket {bucket} does not exist at {endpoint}."),
+            ErrorKind::PermissionDenied => {
+                format!("The S3 store at {endpoint} does not let these keys list the bucket {bucket}.")
+            }
+            _ => format!("The bucket {bucket} at {endpoint} cannot be reached."),
+        };
+        ConnectError::caused(message, e)
+    })
+}

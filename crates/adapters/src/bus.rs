@@ -1,0 +1,36 @@
+//! Messages between processes: over Redis, or within this one.
+
+mod inprocess;
+mod redis;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tenon_core::ports::bus::Bus;
+
+use crate::ConnectError;
+pub use crate::redis_pool::RedisConfig;
+
+/// Which bus.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "backend", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Config {
+    /// Within this process; right for a single one.
+    InProcess {},
+    /// Over Redis' publish and subscribe.
+    Redis(RedisConfig),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::InProcess {}
+    }
+}
+
+/// Opens the configured bus.
+pub async fn connect(config: Config) -> Result<Arc<dyn Bus>, ConnectError> {
+    Ok(match config {
+        Config::InProcess {} => Arc::new(inprocess::InProcessBus::default()),
+        Config::Redis(config) => Arc::new(redis::RedisBus::connect(&config).await?),
+    })
+}

@@ -1,0 +1,38 @@
+//! Values that may vanish: in Redis, or within this process.
+
+mod inprocess;
+mod redis;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tenon_core::ports::{cache::Cache, clock::Clock};
+
+pub use inprocess::InProcessConfig;
+
+use crate::ConnectError;
+pub use crate::redis_pool::RedisConfig;
+
+/// Where values are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "backend", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Config {
+    /// Within this process.
+    InProcess(InProcessConfig),
+    /// In Redis, shared by all processes.
+    Redis(RedisConfig),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::InProcess(InProcessConfig::default())
+    }
+}
+
+/// Opens the configured cache. `clock` serves the one in process.
+pub async fn connect(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Cache>, ConnectError> {
+    Ok(match config {
+        Config::InProcess(config) => Arc::new(inprocess::InProcessCache::new(&config, clock)),
+        Config::Redis(config) => Arc::new(redis::RedisCache::connect(&config).await?),
+    })
+}
