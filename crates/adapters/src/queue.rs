@@ -29,7 +29,7 @@ impl Default for Config {
 }
 
 /// Opens the configured queue.
-pub fn connect(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Queue>, ConnectError> {
+pub fn connect(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Queue>, ConnectError> {
     Ok(match config {
         Config::Memory {} => Arc::new(MemoryQueue::new(clock)),
     })
