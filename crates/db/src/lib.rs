@@ -1,3 +1,17 @@
-//! Everything Postgres: schema, rows, query functions, the log, migrations, and a server of our own.
+//! Everything Postgres: schema, query functions, the log, migrations.
+//!
+//! A query function takes the connection first, never a pool, and speaks domain types. What it
+//! answers is what the database says; whether that is allowed is asked in `app`.
 
-pub mod managed;
+pub mod access;
+pub mod error;
+pub mod log;
+pub mod migrations;
+pub mod people;
+pub mod pool;
+pub mod schema;
+pub mod sql;
+
+pub use diesel_async::AsyncPgConnection as Connection;
+pub use error::{Error, Result};
+pub use pool::{Db, DbConfig, PooledConnection};

@@ -1,0 +1,134 @@
+//! Migrations, embedded: applied under a lock, and never under a database newer than the binary.
+
+use diesel::{QueryableByName, sql_types as st};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::{error::Error, pool::Db};
+
+const EMBEDDED: EmbeddedMigrations = embed_migrations!("../../migrations");
+/// Of the advisory lock under which one process at a time migrates.
+const LOCK: i64 = 0x7465_6e6f_6e00_0001;
+/// The oldest server that has all we use.
+pub const MIN_POSTGRES: i32 = 14;
+
+/// Why the database cannot be used as it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrateError {
+    /// Too old a server.
+    #[error("PostgreSQL {found} is too old: Tenon needs {MIN_POSTGRES} or newer")]
+    PostgresTooOld {
+        /// Major version of the server.
+        found: i32,
+    },
+    /// A newer release has been here.
+    #[error(
+        "the database is newer than this program: it has migration {found}, which this release does not know; use the newer release, or restore a backup of before the upgrade"
+    )]
+    DatabaseNewer {
+        /// Version of the unknown migration.
+        found: String,
+    },
+    /// Not all migrations are applied.
+    #[error("{pending} migrations are not applied; run `tenon migrate`")]
+    Behind {
+        /// How many.
+        pending: usize,
+    },
+    /// The database is away or refuses.
+    #[error("the database could not be reached")]
+    Database(#[from] Error),
+    /// A migration failed; it left nothing behind.
+    #[error("a migration failed")]
+    Failed(#[source] tenon_core::BoxError),
+}
+
+#[derive(QueryableByName)]
+struct Version {
+    #[diesel(sql_type = st::Text)]
+    version: String,
+}
+
+#[derive(QueryableByName)]
+struct Server {
+    #[diesel(sql_type = st::Integer)]
+    version: i32,
+}
+
+/// Applies what is pending and says which migrations those were.
+///
+/// Two processes that migrate at once do it one after the other.
+pub async fn run(db: &Db) -> Result<Vec<String>, MigrateError> {
+    let mut conn = db.dedicated().await?;
+    check_server(&mut conn).await?;
+    diesel::sql_query("SELECT pg_advisory_lock($1)")
+        .bind::<st::BigInt, _>(LOCK)
+        .execute(&mut conn)
+        .await
+        .map_err(Error::from)?;
+    refuse_newer(&mut conn).await?;
+    // The harness blocks on the connection, so it has a thread of its own; the lock goes with the connection.
+    tokio::task::spawn_blocking(move || {
+        let mut harness = AsyncMigrationHarness::new(conn);
+        let applied = harness.run_pending_migrations(EMBEDDED).map_err(MigrateError::Failed)?;
+        Ok(applied.into_iter().map(|v| v.to_string()).collect())
+    })
+    .await
+    .map_err(|e| MigrateError::Failed(Box::new(e)))?
+}
+
+/// Succeeds when the database is exactly at this binary's head.
+pub async fn check(db: &Db) -> Result<(), MigrateError> {
+    let mut conn = db.conn().await?;
+    refuse_newer(&mut conn).await?;
+    let applied = applied(&mut conn).await?;
+    let pending = known()?.iter().filter(|v| !applied.contains(v)).count();
+    if pending == 0 { Ok(()) } else { Err(MigrateError::Behind { pending }) }
+}
+
+/// Versions of the embedded migrations, oldest first.
+pub fn known() -> Result<Vec<String>, MigrateError> {
+    use diesel::{migration::MigrationSource, pg::Pg};
+    let migrations = MigrationSource::<Pg>::migrations(&EMBEDDED).map_err(MigrateError::Failed)?;
+    let mut versions: Vec<String> = migrations.iter().map(|m| m.name().version().to_string()).collect();
+    versions.sort();
+    Ok(versions)
+}
+
+async fn check_server(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> {
+    let server: Server =
+        diesel::sql_query("SELECT current_setting('server_version_num')::int / 10000 AS version")
+            .get_result(conn)
+            .await
+            .map_err(Error::from)?;
+    if server.version < MIN_POSTGRES {
+        return Err(MigrateError::PostgresTooOld { found: server.version });
+    }
+    Ok(())
+}
+
+async fn refuse_newer(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> {
+    let known = known()?;
+    match applied(conn).await?.into_iter().find(|v| !known.contains(v)) {
+        Some(found) => Err(MigrateError::DatabaseNewer { found }),
+        None => Ok(()),
+    }
+}
+
+async fn applied(conn: &mut AsyncPgConnection) -> Result<Vec<String>, MigrateError> {
+    let table: Vec<Version> =
+        diesel::sql_query("SELECT to_regclass('__diesel_schema_migrations')::text AS version WHERE to_regclass('__diesel_schema_migrations') IS NOT NULL")
+            .load(conn)
+            .await
+            .map_err(Error::from)?;
+    if table.is_empty() {
+        return Ok(vec![]);
+    }
+    let rows: Vec<Version> =
+        diesel::sql_query("SELECT version::text FROM __diesel_schema_migrations ORDER BY version")
+            .load(conn)
+            .await
+            .map_err(Error::from)?;
+    Ok(rows.into_iter().map(|r| r.version).collect())
+}
