@@ -72,11 +72,9 @@ pub async fn known(
 ) -> Result<Option<Known>> {
     let rows: Vec<KnownRow> = match credential {
         Credential::Session { user, session } => {
-            sql(concat!(
-                "SELECT u.id, u.username, u.full_name, u.color, u.lang, u.is_admin, s.id AS session_id, NULL::uuid AS token_id, NULL::text[] AS scopes
+            sql("SELECT u.id, u.username, u.full_name, u.color, u.lang, u.is_admin, s.id AS session_id, NULL::uuid AS token_id, NULL::text[] AS scopes
                  FROM sessions s JOIN users u ON u.id = s.user_id
-                 WHERE s.id = $1 AND s.user_id = $2 AND s.revoked_at IS NULL AND s.expires_at > $3 AND u.is_active"
-            ))
+                 WHERE s.id = $1 AND s.user_id = $2 AND s.revoked_at IS NULL AND s.expires_at > $3 AND u.is_active")
             .bind::<st::Uuid, _>(session.uuid())
             .bind::<st::Uuid, _>(user.uuid())
             .bind::<st::Timestamptz, _>(now)

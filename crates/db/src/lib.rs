@@ -5,12 +5,15 @@
 
 pub mod access;
 pub mod error;
+pub mod jobs;
 pub mod log;
+pub mod managed;
 pub mod migrations;
 pub mod people;
 pub mod pool;
 pub mod schema;
 pub mod sql;
+pub mod transaction;
 
 pub use diesel_async::AsyncPgConnection as Connection;
 pub use error::{Error, Result};

@@ -24,6 +24,7 @@ impl From<PersonRow> for PersonRef {
 
 /// A person who may be absent, in a hand-written statement; name the columns `actor_*`.
 #[derive(Debug, Clone, QueryableByName)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the columns")]
 pub struct ActorRow {
     #[diesel(sql_type = st::Nullable<st::Uuid>)]
     actor_id: Option<Uuid>,

@@ -1,0 +1,143 @@
+//! Who asks, looked up with what they may do.
+
+use tenon_core::{
+    Error, Result,
+    callers::{Caller, Person},
+    ids::{ProjectId, StoryId, WorkspaceId},
+    permissions::{ProjectPermission, WorkspacePermission},
+    roles::WorkspaceRole,
+    tokens::Scope,
+};
+use tenon_db::{
+    Connection,
+    access::{InProject, Known, ProjectPlace},
+};
+
+use crate::App;
+
+/// The caller's person, if the credential is still good for what it is used for.
+pub async fn person(app: &App, conn: &mut Connection, caller: &Caller) -> Result<Person> {
+    let known = tenon_db::access::known(conn, &caller.credential, app.now()).await?;
+    in_scope(known.ok_or(Error::Unauthenticated)?, caller)
+}
+
+/// The caller's person, who must administer the instance; for everybody else the thing does not exist.
+pub async fn admin(app: &App, conn: &mut Connection, caller: &Caller) -> Result<Person> {
+    let person = person(app, conn, caller).await?;
+    if person.is_admin { Ok(person) } else { Err(Error::Forbidden("administer the instance")) }
+}
+
+/// A member of a workspace.
+#[derive(Debug, Clone)]
+pub struct WorkspaceAccess {
+    /// Who.
+    pub person: Person,
+    /// Where.
+    pub workspace_id: WorkspaceId,
+    /// As what.
+    pub role: WorkspaceRole,
+}
+
+impl WorkspaceAccess {
+    /// Refuses those who lack `permission`.
+    pub fn allow(&self, permission: WorkspacePermission) -> Result<()> {
+        if self.role.permissions().has(permission) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(permission.as_str()))
+        }
+    }
+}
+
+/// The caller in a workspace; a workspace that they are not in is not found.
+pub async fn workspace(
+    app: &App,
+    conn: &mut Connection,
+    caller: &Caller,
+    id: WorkspaceId,
+) -> Result<WorkspaceAccess> {
+    let found = tenon_db::access::in_workspace(conn, &caller.credential, id, app.now()).await?;
+    let found = found.ok_or(Error::Unauthenticated)?;
+    let person = in_scope(found.known, caller)?;
+    let role = found.role.ok_or(Error::NotFound("workspace"))?;
+    Ok(WorkspaceAccess { person, workspace_id: id, role })
+}
+
+/// A member of a project.
+#[derive(Debug, Clone)]
+pub struct ProjectAccess {
+    /// Who.
+    pub person: Person,
+    /// Where, as what, with which rights.
+    pub place: ProjectPlace,
+}
+
+impl ProjectAccess {
+    /// Refuses those who lack `permission`.
+    pub fn allow(&self, permission: ProjectPermission) -> Result<()> {
+        if self.place.permissions.has(permission) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(permission.as_str()))
+        }
+    }
+    /// Refuses those who lack `permission` to see a thing, as if the thing were not there.
+    pub fn see(&self, permission: ProjectPermission, what: &'static str) -> Result<()> {
+        if self.place.permissions.has(permission) { Ok(()) } else { Err(Error::NotFound(what)) }
+    }
+}
+
+/// The caller in a project; a project that they are not in, or that is in the trash, is not found.
+pub async fn project(
+    app: &App,
+    conn: &mut Connection,
+    caller: &Caller,
+    id: ProjectId,
+) -> Result<ProjectAccess> {
+    let access = project_or_trashed(app, conn, caller, id).await?;
+    if access.place.deleted_at.is_some() { Err(Error::NotFound("project")) } else { Ok(access) }
+}
+
+/// Like [`project`], but a project in the trash is found too.
+pub async fn project_or_trashed(
+    app: &App,
+    conn: &mut Connection,
+    caller: &Caller,
+    id: ProjectId,
+) -> Result<ProjectAccess> {
+    let found = tenon_db::access::in_project(conn, &caller.credential, id, app.now()).await?;
+    placed(found, caller, "project")
+}
+
+/// The caller in the project of a story; a story whose project they are not in is not found.
+pub async fn project_of_story(
+    app: &App,
+    conn: &mut Connection,
+    caller: &Caller,
+    story: StoryId,
+) -> Result<ProjectAccess> {
+    let found = tenon_db::access::in_project_of_story(conn, &caller.credential, story, app.now()).await?;
+    let access = placed(found, caller, "story")?;
+    if access.place.deleted_at.is_some() { Err(Error::NotFound("story")) } else { Ok(access) }
+}
+
+fn placed(found: Option<InProject>, caller: &Caller, what: &'static str) -> Result<ProjectAccess> {
+    let found = found.ok_or(Error::Unauthenticated)?;
+    let person = in_scope(found.known, caller)?;
+    let place = found.place.ok_or(Error::NotFound(what))?;
+    Ok(ProjectAccess { person, place })
+}
+
+/// A token does no more than its scopes say.
+fn in_scope(known: Known, caller: &Caller) -> Result<Person> {
+    match known.scopes {
+        Some(scopes) if !scopes.iter().any(|s| s.covers(caller.needs)) => {
+            Err(Error::Forbidden(scope_word(caller.needs)))
+        }
+        _ => Ok(known.person),
+    }
+}
+
+const fn scope_word(scope: Scope) -> &'static str {
+    scope.as_str()
+}

@@ -1,0 +1,269 @@
+//! Every change of shared state: one transaction under the locks of its streams, its changes recorded, its jobs
+//! enqueued, its bells rung after commit.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tenon_core::{
+    Error, Result, Time,
+    callers::{Caller, Person},
+    changes::{Change, Recorded, Stream},
+    ids::{JobId, ProjectId, StoryId, WorkspaceId},
+    jobs::Job,
+    ports::queue::{MAX_PAYLOAD_BYTES, NewJob},
+    users::PersonRef,
+};
+use tenon_db::{Connection, PooledConnection, log, transaction};
+use uuid::Uuid;
+
+use crate::{App, access};
+
+/// What is rung on the bus after a commit: enough to deliver without reading the log again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Bell {
+    /// `project:<id>` and the like.
+    pub stream: String,
+    /// The changes, in order.
+    pub changes: Vec<Recorded>,
+}
+
+/// A write in progress.
+pub struct Tx<'a> {
+    app: &'a App,
+    conn: PooledConnection,
+    correlation_id: String,
+    actor: Option<PersonRef>,
+    now: Time,
+    heads: BTreeMap<Uuid, i64>,
+    changes: Vec<(Stream, i64, Change)>,
+    jobs: Vec<NewJob>,
+}
+
+impl App {
+    /// Runs `work` in one transaction that holds the locks of `streams`.
+    ///
+    /// When `work` succeeds, its changes and jobs are written with it and everything is committed; then the bells ring.
+    /// When it fails, nothing happened. A stream that does not exist is not locked: `work` will find that its
+    /// thing is not there either.
+    pub async fn write<T, F>(&self, streams: &[Stream], correlation_id: &str, work: F) -> Result<T>
+    where
+        F: AsyncFnOnce(&mut Tx<'_>) -> Result<T>,
+    {
+        let mut tx = self.begin(streams, correlation_id).await?;
+        match work(&mut tx).await {
+            Ok(value) => {
+                tx.commit().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                // A connection that cannot roll back is closed by the pool, which comes to the same.
+                if let Err(e) = transaction::rollback(&mut tx.conn).await {
+                    tracing::debug!(error = %e, "a rollback failed");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&self, streams: &[Stream], correlation_id: &str) -> Result<Tx<'_>> {
+        let mut conn = self.db.conn().await?;
+        transaction::begin(&mut conn).await?;
+        let heads = if streams.is_empty() {
+            BTreeMap::new()
+        } else {
+            log::lock(&mut conn, streams).await?.into_iter().collect()
+        };
+        Ok(Tx {
+            app: self,
+            conn,
+            correlation_id: correlation_id.to_owned(),
+            actor: None,
+            now: self.now(),
+            heads,
+            changes: vec![],
+            jobs: vec![],
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// The connection, for query functions.
+    pub fn conn(&mut self) -> &mut Connection {
+        &mut self.conn
+    }
+
+    /// The instant of this write; the same for everything in it.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The application.
+    pub fn app(&self) -> &App {
+        self.app
+    }
+
+    /// The request that writes.
+    pub fn correlation_id(&self) -> &str {
+        &self.correlation_id
+    }
+
+    /// The caller's person, from then on the author of what is recorded.
+    pub async fn person(&mut self, caller: &Caller) -> Result<Person> {
+        let person = access::person(self.app, &mut self.conn, caller).await?;
+        self.act_as(person.as_ref());
+        Ok(person)
+    }
+
+    /// The caller as an administrator of the instance, from then on the author.
+    pub async fn admin(&mut self, caller: &Caller) -> Result<Person> {
+        let person = access::admin(self.app, &mut self.conn, caller).await?;
+        self.act_as(person.as_ref());
+        Ok(person)
+    }
+
+    /// The caller in a workspace, from then on the author.
+    pub async fn workspace(&mut self, caller: &Caller, id: WorkspaceId) -> Result<access::WorkspaceAccess> {
+        let access = access::workspace(self.app, &mut self.conn, caller, id).await?;
+        self.act_as(access.person.as_ref());
+        Ok(access)
+    }
+
+    /// The caller in a project that is not in the trash, from then on the author.
+    pub async fn project(&mut self, caller: &Caller, id: ProjectId) -> Result<access::ProjectAccess> {
+        let access = access::project(self.app, &mut self.conn, caller, id).await?;
+        self.act_as(access.person.as_ref());
+        Ok(access)
+    }
+
+    /// The caller in the project of a story, from then on the author.
+    pub async fn project_of_story(&mut self, caller: &Caller, id: StoryId) -> Result<access::ProjectAccess> {
+        let access = access::project_of_story(self.app, &mut self.conn, caller, id).await?;
+        self.act_as(access.person.as_ref());
+        Ok(access)
+    }
+
+    /// Names the author of what is recorded.
+    pub fn act_as(&mut self, person: PersonRef) {
+        self.actor = Some(person);
+    }
+
+    /// Opens the log of a thing that this write makes.
+    pub async fn open(&mut self, stream: Stream) -> Result<()> {
+        log::open(&mut self.conn, stream).await?;
+        self.heads.insert(stream.uuid(), 0);
+        Ok(())
+    }
+
+    /// Locks further streams. Only for streams whose id is greater than those already held, or that no other
+    /// write locks together with them; prefer to name all at the start.
+    pub async fn lock(&mut self, streams: &[Stream]) -> Result<()> {
+        let new: Vec<Stream> =
+            streams.iter().copied().filter(|s| !self.heads.contains_key(&s.uuid())).collect();
+        if !new.is_empty() {
+            self.heads.extend(log::lock(&mut self.conn, &new).await?);
+        }
+        Ok(())
+    }
+
+    /// Records a change in a stream that this write holds.
+    pub fn record(&mut self, stream: Stream, change: Change) -> Result<()> {
+        let head = self
+            .heads
+            .get_mut(&stream.uuid())
+            .ok_or_else(|| Error::internal(format!("stream {stream} is written to without its lock")))?;
+        *head += 1;
+        self.changes.push((stream, *head, change));
+        Ok(())
+    }
+
+    /// Enqueues a job with this write.
+    pub fn enqueue<J: Job>(&mut self, job: &J) -> Result<()> {
+        let id = self.app.id();
+        self.enqueue_as(id, job)
+    }
+
+    /// Enqueues a job under an id of the caller's; a second one with the same id is not added.
+    pub fn enqueue_as<J: Job>(&mut self, id: JobId, job: &J) -> Result<()> {
+        let new = new_job(id, job, self.now, Some(self.correlation_id.clone()))?;
+        self.jobs.push(new);
+        Ok(())
+    }
+
+    async fn commit(mut self) -> Result<()> {
+        let author = log::Author {
+            actor: self.actor.as_ref().map(|a| a.id),
+            correlation_id: &self.correlation_id,
+            at: self.now,
+        };
+        log::append(&mut self.conn, &author, &self.changes).await?;
+        let transactional = self.app.queue.capabilities().transactional;
+        if transactional {
+            tenon_db::jobs::insert(&mut self.conn, &self.jobs).await?;
+        } else {
+            tenon_db::jobs::insert_outbox(&mut self.conn, &self.jobs).await?;
+        }
+        transaction::commit(&mut self.conn).await?;
+        let Self { app, conn, changes, jobs, actor, correlation_id, now, .. } = self;
+        drop(conn);
+        ring(app, actor, &correlation_id, now, changes).await;
+        if !jobs.is_empty() {
+            let mut queues: Vec<String> = jobs.into_iter().map(|j| j.queue).collect();
+            queues.sort();
+            queues.dedup();
+            app.queue.notify(&queues).await;
+        }
+        Ok(())
+    }
+}
+
+/// A job ready for the queue; refuses a payload that is too large.
+pub fn new_job<J: Job>(id: JobId, job: &J, run_at: Time, correlation_id: Option<String>) -> Result<NewJob> {
+    let payload = serde_json::to_value(job).map_err(Error::internal)?;
+    let bytes = payload.to_string().len();
+    if bytes > MAX_PAYLOAD_BYTES {
+        return Err(Error::internal(format!("the payload of job {} has {bytes} bytes", J::NAME)));
+    }
+    Ok(NewJob {
+        id,
+        name: J::NAME.to_owned(),
+        payload,
+        queue: J::QUEUE.to_owned(),
+        priority: J::PRIORITY,
+        run_at,
+        max_attempts: J::MAX_ATTEMPTS,
+        correlation_id,
+    })
+}
+
+/// Rings one bell per stream. A bell that is lost is made up for by readers, who poll the heads.
+async fn ring(
+    app: &App,
+    actor: Option<PersonRef>,
+    correlation_id: &str,
+    at: Time,
+    changes: Vec<(Stream, i64, Change)>,
+) {
+    let mut bells: BTreeMap<Stream, Vec<Recorded>> = BTreeMap::new();
+    for (stream, seq, change) in changes {
+        bells.entry(stream).or_default().push(Recorded {
+            seq,
+            kind: change.kind.as_str().to_owned(),
+            at,
+            actor: actor.clone(),
+            correlation_id: correlation_id.to_owned(),
+            subject: change.subject,
+            data: change.data,
+            before: change.before,
+        });
+    }
+    for (stream, changes) in bells {
+        let bell = Bell { stream: stream.to_string(), changes };
+        let rung = match serde_json::to_vec(&bell) {
+            Ok(body) => app.bus.publish(&stream.topic(), body.into()).await.map_err(|e| e.to_string()),
+            Err(e) => Err(e.to_string()),
+        };
+        if let Err(error) = rung {
+            tracing::warn!(%stream, error, "a bell could not be rung; readers will find the change when they poll");
+        }
+    }
+}
