@@ -1,0 +1,270 @@
+//! What an administrator can set.
+//!
+//! These structs are the only declaration of a key: its type, its default and (as its doc comment) its meaning.
+//! The reference page, the check for unknown keys and the reading of the environment all follow from them, by
+//! way of their JSON schema.
+
+mod keys;
+mod layers;
+mod reference;
+mod refusals;
+mod units;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tenon_core::secrets::Secret;
+use url::Url;
+
+pub(crate) use self::{
+    layers::{ConfigError, Sources, from_process},
+    reference::reference,
+    units::{Network, Rate, Size, Span},
+};
+
+/// The whole configuration of a process.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// `production` refuses what is only good for trying things out: debug logs, short secrets, a plain-http
+    /// public URL, a wildcard origin.
+    pub(crate) environment: Environment,
+    /// Where Tenon keeps what it makes itself: the signing key, and, unless they are configured, the database,
+    /// the files and the mails.
+    pub(crate) data_dir: PathBuf,
+    /// Where people find this installation; links in mails begin with it.
+    pub(crate) public_url: Url,
+    /// What this installation calls itself in mails and on its pages.
+    pub(crate) instance_name: String,
+    pub(crate) server: Server,
+    pub(crate) database: Database,
+    pub(crate) auth: Auth,
+    pub(crate) limits: Limits,
+    pub(crate) rate_limits: RateLimits,
+    pub(crate) worker: Worker,
+    pub(crate) metrics: Metrics,
+    pub(crate) log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            environment: Environment::default(),
+            data_dir: PathBuf::from("./.tenon"),
+            public_url: Url::parse("http://localhost:8080").expect("a constant, so a valid URL"),
+            instance_name: "Tenon".to_owned(),
+            server: Server::default(),
+            database: Database::default(),
+            auth: Auth::default(),
+            limits: Limits::default(),
+            rate_limits: RateLimits::default(),
+            worker: Worker::default(),
+            metrics: Metrics::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// What an installation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Environment {
+    #[default]
+    Development,
+    Production,
+}
+
+/// The HTTP listener.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Address and port to listen on. A socket passed by systemd is used instead of it.
+    pub(crate) listen: SocketAddr,
+    /// A unix socket to listen on instead of `listen`.
+    pub(crate) unix_socket: Option<PathBuf>,
+    /// Proxies whose `X-Forwarded-For` and `X-Correlation-ID` are believed: addresses or networks.
+    pub(crate) trusted_proxies: Vec<Network>,
+    /// Origins other than `public_url` whose pages may call the API.
+    pub(crate) cors_origins: Vec<String>,
+    /// How long a request may take; uploads, downloads and websockets are exempt.
+    pub(crate) request_timeout: Span,
+    /// Largest request body, uploads aside.
+    pub(crate) max_body_bytes: Size,
+    /// How long requests and jobs that run may go on after the process was asked to stop.
+    pub(crate) shutdown_grace: Span,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            unix_socket: None,
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            request_timeout: Span::seconds(30),
+            max_body_bytes: Size::mebibytes(2),
+            shutdown_grace: Span::seconds(30),
+        }
+    }
+}
+
+/// The database.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Database {
+    /// `postgres://user:password@host/database`, or `postgres:///database?host=/run/postgresql` for a unix
+    /// socket. Unset, `tenon up` runs a PostgreSQL of its own within `data_dir`.
+    pub(crate) url: Option<Secret>,
+    /// Directory of the programs `postgres` and `initdb` for the PostgreSQL that `tenon up` runs. Unset, they
+    /// are looked for in the usual places.
+    pub(crate) bin_dir: Option<PathBuf>,
+    /// Account that the PostgreSQL of `tenon up` runs as when Tenon is started by root.
+    pub(crate) run_as: Option<String>,
+    /// Most connections that one process holds.
+    pub(crate) pool_size: u32,
+    /// How long a statement may run.
+    pub(crate) statement_timeout: Span,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: None, bin_dir: None, run_as: None, pool_size: 16, statement_timeout: Span::seconds(10) }
+    }
+}
+
+/// Accounts and sessions.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Auth {
+    /// Keys that sign access tokens, each `name:secret` with at least 32 bytes of base64url secret. The first
+    /// signs, all are accepted: put a new one first, and remove the old one when its tokens have expired. Unset,
+    /// one is made on the first start and kept within `data_dir`.
+    pub(crate) signing_keys: Vec<Secret>,
+    /// How long an access token is good for.
+    pub(crate) access_token_ttl: Span,
+    /// How long a session lasts that nobody uses.
+    pub(crate) refresh_token_ttl: Span,
+    /// Who may sign up.
+    pub(crate) registration: Registration,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            signing_keys: Vec::new(),
+            access_token_ttl: Span::minutes(15),
+            refresh_token_ttl: Span::days(30),
+            registration: Registration::default(),
+        }
+    }
+}
+
+/// Who may sign up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Registration {
+    /// Anybody.
+    #[default]
+    Open,
+    /// Whoever was invited.
+    Invite,
+    /// Nobody; an administrator makes accounts.
+    Closed,
+}
+
+/// How much there may be.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// Largest attachment.
+    pub(crate) attachment_bytes: Size,
+    /// Most workflows of a project.
+    pub(crate) workflows_per_project: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { attachment_bytes: Size::mebibytes(100), workflows_per_project: 8 }
+    }
+}
+
+/// How often a caller may call.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RateLimits {
+    /// Without credentials, per address.
+    pub(crate) anonymous: Rate,
+    /// With a session, per person.
+    pub(crate) session: Rate,
+    /// With a personal access token, per token.
+    pub(crate) token: Rate,
+    /// Signing in, signing up, resetting a password: per address and per account.
+    pub(crate) login: Rate,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            anonymous: Rate::per_minute(60),
+            session: Rate::per_minute(1200),
+            token: Rate::per_minute(600),
+            login: Rate::per_minute(10),
+        }
+    }
+}
+
+/// Running jobs.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Worker {
+    /// Queues to take jobs from; empty means all.
+    pub(crate) queues: Vec<String>,
+    /// Jobs that run at once.
+    pub(crate) concurrency: u32,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self { queues: Vec::new(), concurrency: 8 }
+    }
+}
+
+/// Figures for Prometheus.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Address and port that answers `GET /metrics`, best on loopback. Unset, there is none.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Bearer token that a reader of the figures must show; needed when `listen` is not on loopback.
+    pub(crate) token: Option<Secret>,
+}
+
+/// The log on standard output.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// Shape of a line.
+    pub(crate) format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`; also per part of the program: `info,tenon_http=debug`.
+    pub(crate) level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::default(), level: "info".to_owned() }
+    }
+}
+
+/// Shape of a line of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// Readable on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}

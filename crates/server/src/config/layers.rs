@@ -1,0 +1,398 @@
+//! From defaults, a file, the environment and secrets in files to one [`Config`].
+//!
+//! Values are checked against the keys before they are read, because only here it is still known where each
+//! came from. Text from the environment becomes a number or a list only where the key wants one: the password
+//! `0123` stays text.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use config::{FileFormat, Source, Value, ValueKind};
+use serde_json::Value as Json;
+
+use super::{
+    Config,
+    keys::{self, Key, Kind},
+};
+
+const PREFIX: &str = "TENON__";
+
+/// A configuration that cannot be used: each sentence is one thing wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub(crate) struct ConfigError(Vec<String>);
+
+impl ConfigError {
+    pub(super) const fn new(problems: Vec<String>) -> Self {
+        Self(problems)
+    }
+
+    fn one(problem: impl Into<String>) -> Self {
+        Self(vec![problem.into()])
+    }
+
+    /// Each thing that is wrong.
+    pub(crate) fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// Where values come from, weakest first: defaults, file, environment, files of secrets, command line.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// The file of `--config` or `$TENON_CONFIG`.
+    pub(crate) file: Option<PathBuf>,
+    /// The environment; only what begins with `TENON__` is looked at.
+    pub(crate) environment: Vec<(String, String)>,
+    /// systemd's `$CREDENTIALS_DIRECTORY`.
+    pub(crate) credentials: Option<PathBuf>,
+    /// What the command line says: option, key, value.
+    pub(crate) options: Vec<(&'static str, &'static str, String)>,
+    /// Secrets in files are looked up but not read, so that a file can be checked on another machine.
+    pub(crate) without_secrets: bool,
+}
+
+impl Sources {
+    /// Reads everything, or says all that is wrong.
+    pub(crate) fn load(&self) -> Result<Config, ConfigError> {
+        let mut values = Values::default();
+        let tree = self.layered()?;
+        flatten(&tree, "", &mut values.found);
+        if !self.without_secrets {
+            self.read_secrets(&mut values)?;
+        }
+        for (option, key, value) in &self.options {
+            values.found.insert((*key).to_owned(), text_value(option, value));
+        }
+        let config = values.into_config()?;
+        super::refusals::check(&config)?;
+        Ok(config)
+    }
+
+    fn layered(&self) -> Result<Value, ConfigError> {
+        let mut builder = config::Config::builder();
+        if let Some(path) = &self.file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| ConfigError::one(format!("cannot read {}: {e}", path.display())))?;
+            builder = builder.add_source(NamedFile { path: path.clone(), text });
+        }
+        let environment = Environment(self.environment.clone());
+        let built = builder.add_source(environment).build();
+        built.map(|built| built.cache).map_err(|e| ConfigError::one(e.to_string().trim().to_owned()))
+    }
+
+    /// Replaces each `<key>_file` by what is in that file, and adds what systemd passes under the key's name.
+    fn read_secrets(&self, values: &mut Values) -> Result<(), ConfigError> {
+        for key in keys::all().iter().filter(|key| key.secret) {
+            let named = values.found.remove(&format!("{}_file", key.path));
+            let passed =
+                self.credentials.as_ref().map(|dir| dir.join(&key.path)).filter(|path| path.exists());
+            let path = match named {
+                Some(value) => Some(PathBuf::from(value.into_string().map_err(|_| {
+                    ConfigError::one(format!("{}_file must be the name of a file", key.path))
+                })?)),
+                None => passed,
+            };
+            if let Some(path) = path {
+                let text = std::fs::read_to_string(&path).map_err(|e| {
+                    ConfigError::one(format!("cannot read {} for {}: {e}", path.display(), key.path))
+                })?;
+                let origin = path.display().to_string();
+                values.found.insert(key.path.clone(), text_value(&origin, text.trim()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reports errors under the file's own name, unlike the file source of `config`, which guesses at its format.
+#[derive(Debug, Clone)]
+struct NamedFile {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source for NamedFile {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<config::Map<String, Value>, config::ConfigError> {
+        let origin = self.path.display().to_string();
+        config::Format::parse(&FileFormat::Toml, Some(&origin), &self.text)
+            .map_err(|cause| config::ConfigError::FileParse { uri: Some(origin), cause })
+    }
+}
+
+/// `TENON__DATABASE__URL` is `database.url`.
+#[derive(Debug, Clone)]
+struct Environment(Vec<(String, String)>);
+
+impl Source for Environment {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<config::Map<String, Value>, config::ConfigError> {
+        let ours = self.0.iter().filter_map(|(name, value)| {
+            let path = name.strip_prefix(PREFIX)?.to_lowercase().replace("__", ".");
+            Some((path, text_value(name, value)))
+        });
+        Ok(ours.collect())
+    }
+}
+
+fn text_value(origin: &str, text: &str) -> Value {
+    Value::new(Some(&origin.to_owned()), ValueKind::String(text.to_owned()))
+}
+
+/// Lists the values under their full names.
+fn flatten(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
+    match &value.kind {
+        ValueKind::Table(table) => {
+            for (name, value) in table {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                flatten(value, &path, found);
+            }
+        }
+        _ => {
+            found.insert(path.to_owned(), value.clone());
+        }
+    }
+}
+
+/// Values by full name, and what is wrong with them.
+#[derive(Default)]
+struct Values {
+    found: BTreeMap<String, Value>,
+}
+
+impl Values {
+    fn into_config(self) -> Result<Config, ConfigError> {
+        let mut problems = Vec::new();
+        let mut origins = BTreeMap::new();
+        let mut tree = Json::Object(serde_json::Map::new());
+        for (path, value) in self.found {
+            let origin = value.origin().unwrap_or("the environment").to_owned();
+            let secret_file = path.strip_suffix("_file").and_then(keys::find).is_some_and(|key| key.secret);
+            match keys::find(&path) {
+                Some(key) => match fit(key, value) {
+                    Ok(json) => insert(&mut tree, &path, json),
+                    Err(expected) => problems.push(format!("{path} must be {expected} (from {origin})")),
+                },
+                None if secret_file => {}
+                None => problems.push(unknown(&path, &origin)),
+            }
+            origins.insert(path, origin);
+        }
+        if !problems.is_empty() {
+            return Err(ConfigError(problems));
+        }
+        serde_path_to_error::deserialize(tree).map_err(|e| {
+            let path = e.path().to_string();
+            let path = path.split('[').next().unwrap_or_default();
+            let from = origins.get(path).map(|origin| format!(" (from {origin})")).unwrap_or_default();
+            ConfigError::one(format!("{path}: {}{from}", e.inner()))
+        })
+    }
+}
+
+/// The value as the key wants it, or in words what the key wants.
+fn fit(key: &Key, value: Value) -> Result<Json, String> {
+    let ValueKind::String(text) = value.kind else {
+        return match (&key.kind, value.kind) {
+            (Kind::Boolean, ValueKind::Boolean(b)) => Ok(b.into()),
+            (Kind::Number, ValueKind::I64(n)) => Ok(n.into()),
+            (Kind::Number, ValueKind::Float(n)) => Ok(n.into()),
+            (Kind::List, ValueKind::Array(items)) => items
+                .into_iter()
+                .map(|item| match item.kind {
+                    ValueKind::String(text) => Ok(Json::String(text)),
+                    _ => Err("a list of texts".to_owned()),
+                })
+                .collect(),
+            (kind, _) => Err(expected(kind)),
+        };
+    };
+    let fitted = match &key.kind {
+        Kind::Boolean => text.parse::<bool>().ok().map(Json::from),
+        Kind::Number => text.parse::<i64>().ok().map(Json::from),
+        Kind::List => {
+            let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
+            Some(items.map(Json::from).collect())
+        }
+        Kind::Choice(words) => words.contains(&text).then_some(Json::String(text)),
+        Kind::Text(_) => Some(Json::String(text)),
+    };
+    fitted.ok_or_else(|| expected(&key.kind))
+}
+
+fn expected(kind: &Kind) -> String {
+    match kind {
+        Kind::Boolean => "true or false".to_owned(),
+        Kind::Number => "a number".to_owned(),
+        Kind::List => "a list".to_owned(),
+        Kind::Choice(words) => format!("one of {}", words.join(", ")),
+        Kind::Text(_) => "text in quotes".to_owned(),
+    }
+}
+
+/// Says that there is no such key, and which one was probably meant: of the same section if one is near enough.
+fn unknown(path: &str, origin: &str) -> String {
+    let nearest = keys::all()
+        .iter()
+        .map(|key| (strsim::jaro_winkler(path, &key.path), key.path.as_str()))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((likeness, name)) if likeness > 0.8 => {
+            format!("there is no key {path} (from {origin}); did you mean {name}?")
+        }
+        _ => format!("there is no key {path} (from {origin})"),
+    }
+}
+
+fn insert(tree: &mut Json, path: &str, value: Json) {
+    let mut place = tree;
+    for name in path.split('.') {
+        place = &mut place[name];
+    }
+    *place = value;
+}
+
+/// What the environment of this process says.
+pub(crate) fn from_process(file: Option<&Path>) -> Sources {
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+    let (named, credentials, environment) =
+        (std::env::var_os("TENON_CONFIG"), std::env::var_os("CREDENTIALS_DIRECTORY"), std::env::vars_os());
+    Sources {
+        file: file.map(Path::to_owned).or_else(|| named.map(PathBuf::from)),
+        environment: environment
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        credentials: credentials.map(PathBuf::from),
+        ..Sources::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sources;
+
+    fn environment(pairs: &[(&str, &str)]) -> Sources {
+        let environment = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Sources { environment, ..Sources::default() }
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, Sources) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tenon.toml");
+        std::fs::write(&path, text).unwrap();
+        (dir, Sources { file: Some(path), ..Sources::default() })
+    }
+
+    #[test]
+    fn nothing_at_all_is_the_defaults() {
+        let config = Sources::default().load().unwrap();
+        assert_eq!(format!("{config:?}"), format!("{:?}", super::Config::default()));
+    }
+
+    #[test]
+    fn the_environment_beats_the_file_and_an_option_beats_both() {
+        let (_dir, mut sources) =
+            file("instance_name = 'file'\n[database]\npool_size = 3\n[worker]\nconcurrency = 2\n");
+        sources.environment = vec![
+            ("TENON__INSTANCE_NAME".into(), "environment".into()),
+            ("TENON__DATABASE__POOL_SIZE".into(), "4".into()),
+            ("UNRELATED".into(), "x".into()),
+        ];
+        sources.options = vec![("--name", "instance_name", "option".into())];
+        let config = sources.load().unwrap();
+        assert_eq!(config.instance_name, "option");
+        assert_eq!(config.database.pool_size, 4);
+        assert_eq!(config.worker.concurrency, 2);
+    }
+
+    #[test]
+    fn lists_in_the_environment_are_comma_separated() {
+        let config = environment(&[("TENON__WORKER__QUEUES", "mail, webhooks")]).load().unwrap();
+        assert_eq!(config.worker.queues, ["mail", "webhooks"]);
+    }
+
+    #[test]
+    fn text_that_looks_like_a_number_stays_text() {
+        let config =
+            environment(&[("TENON__METRICS__TOKEN", "0123"), ("TENON__INSTANCE_NAME", "7")]).load().unwrap();
+        assert_eq!(config.metrics.token.unwrap().expose(), "0123");
+        assert_eq!(config.instance_name, "7");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_name() {
+        let (_dir, sources) = file("[database]\npool_sise = 3\n");
+        let error = sources.load().unwrap_err().to_string();
+        assert!(error.starts_with("there is no key database.pool_sise (from "), "{error}");
+        assert!(error.ends_with("tenon.toml); did you mean database.pool_size?"), "{error}");
+
+        let error = environment(&[("TENON__WORKERS__CONCURRENCY", "3")]).load().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "there is no key workers.concurrency (from TENON__WORKERS__CONCURRENCY); did you mean worker.concurrency?"
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_names_the_key_and_where_it_came_from() {
+        let (_dir, sources) =
+            file("instance_name = 7\n[database]\npool_size = 'many'\n[log]\nformat = 'xml'\n");
+        let error = sources.load().unwrap_err();
+        let [database, name, log] = error.problems() else { panic!("{error}") };
+        assert!(database.starts_with("database.pool_size must be a number (from "), "{database}");
+        assert!(name.starts_with("instance_name must be text in quotes (from "), "{name}");
+        assert!(log.starts_with("log.format must be one of auto, json, text (from "), "{log}");
+
+        let error = environment(&[("TENON__SERVER__REQUEST_TIMEOUT", "30")]).load().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "server.request_timeout: expected a length of time such as 500ms, 30s, 15m, 12h or 7d (from TENON__SERVER__REQUEST_TIMEOUT)"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_is_named_with_the_line() {
+        let (_dir, sources) = file("instance_name = \n");
+        let error = sources.load().unwrap_err().to_string();
+        assert!(error.contains("tenon.toml") && error.contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_from_systemd() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("url"), "postgres://tenon:pw@db/tenon\n").unwrap();
+        std::fs::write(dir.path().join("metrics.token"), "from systemd\n").unwrap();
+        let url = dir.path().join("url").display().to_string();
+        let mut sources = environment(&[("TENON__DATABASE__URL_FILE", &url)]);
+        sources.credentials = Some(dir.path().to_owned());
+        let config = sources.load().unwrap();
+        assert_eq!(config.database.url.as_ref().unwrap().expose(), "postgres://tenon:pw@db/tenon");
+        assert_eq!(config.metrics.token.as_ref().unwrap().expose(), "from systemd");
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("pw@") && !shown.contains("from systemd"), "{shown}");
+    }
+
+    #[test]
+    fn only_secrets_can_come_from_files() {
+        let error = environment(&[("TENON__INSTANCE_NAME_FILE", "/x")]).load().unwrap_err().to_string();
+        assert!(error.starts_with("there is no key instance_name_file"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_of_a_secret_is_named_with_its_key() {
+        let error = environment(&[("TENON__DATABASE__URL_FILE", "/nowhere")]).load().unwrap_err().to_string();
+        assert!(error.starts_with("cannot read /nowhere for database.url: "), "{error}");
+        let sources =
+            Sources { without_secrets: true, ..environment(&[("TENON__DATABASE__URL_FILE", "/nowhere")]) };
+        sources.load().unwrap();
+    }
+}

@@ -1,0 +1,126 @@
+//! What is well-formed and still refused.
+
+use url::Url;
+
+use super::{Config, ConfigError, Environment};
+
+const SHORTEST_TOKEN: usize = 16;
+
+/// Says everything that cannot stand, in any environment and in production.
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    let mut problems = Vec::new();
+    always(config, &mut problems);
+    if config.environment == Environment::Production {
+        in_production(config, &mut problems);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(ConfigError::new(problems)) }
+}
+
+fn always(config: &Config, problems: &mut Vec<String>) {
+    if !matches!(config.public_url.scheme(), "http" | "https") {
+        problems.push(format!(
+            "public_url must begin with https:// (or http://), not {}:",
+            config.public_url.scheme()
+        ));
+    }
+    for origin in config.server.cors_origins.iter().filter(|origin| *origin != "*") {
+        if Url::parse(origin).ok().is_none_or(|url| url.origin().ascii_serialization() != *origin) {
+            problems.push(format!(
+                "server.cors_origins: {origin} is not an origin; write it as https://app.example.org, without a path"
+            ));
+        }
+    }
+    if config.database.pool_size == 0 {
+        problems.push("database.pool_size must be at least 1".to_owned());
+    }
+    if config.worker.concurrency == 0 {
+        problems.push("worker.concurrency must be at least 1".to_owned());
+    }
+    for (position, key) in config.auth.signing_keys.iter().enumerate() {
+        if let Err(wrong) = crate::keys::SigningKey::parse(key.expose()) {
+            problems.push(format!("auth.signing_keys: key {} {wrong}", position + 1));
+        }
+    }
+}
+
+fn in_production(config: &Config, problems: &mut Vec<String>) {
+    if config.public_url.scheme() != "https" {
+        problems.push("public_url must begin with https:// in production".to_owned());
+    }
+    if config.server.cors_origins.iter().any(|origin| origin == "*") {
+        problems.push("server.cors_origins must name its origins in production, not *".to_owned());
+    }
+    let level = config.log.level.to_lowercase();
+    if level.contains("debug") || level.contains("trace") {
+        problems.push(
+            "log.level must be info, warn or error in production: more would log what people write"
+                .to_owned(),
+        );
+    }
+    if config.metrics.token.as_ref().is_some_and(|token| token.expose().len() < SHORTEST_TOKEN) {
+        problems
+            .push(format!("metrics.token must be at least {SHORTEST_TOKEN} characters long in production"));
+    }
+    let exposed = config.metrics.listen.is_some_and(|address| !address.ip().is_loopback());
+    if exposed && config.metrics.token.is_none() {
+        problems.push("metrics.token must be set when metrics.listen is not on loopback".to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenon_core::secrets::Secret;
+
+    use super::{Config, Environment, check};
+
+    fn production() -> Config {
+        Config {
+            environment: Environment::Production,
+            public_url: "https://tenon.example.org".parse().unwrap(),
+            ..Config::default()
+        }
+    }
+
+    fn refusal(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = production();
+        change(&mut config);
+        check(&config).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn production_refuses_what_is_only_good_for_trying_things_out() {
+        check(&production()).unwrap();
+        assert!(
+            refusal(|c| c.public_url = "http://tenon.example.org".parse().unwrap()).contains("public_url")
+        );
+        assert!(refusal(|c| c.server.cors_origins = vec!["*".into()]).contains("cors_origins"));
+        assert!(refusal(|c| c.log.level = "info,tenon_http=debug".into()).contains("log.level"));
+        assert!(
+            refusal(|c| c.metrics.token = Some(Secret::from("short".to_owned()))).contains("metrics.token")
+        );
+        assert!(
+            refusal(|c| c.metrics.listen = Some("0.0.0.0:9464".parse().unwrap())).contains("metrics.token")
+        );
+        assert!(
+            refusal(|c| c.auth.signing_keys = vec![Secret::from("a:c2hvcnQ".to_owned())])
+                .contains("signing_keys")
+        );
+    }
+
+    #[test]
+    fn an_origin_with_a_path_is_refused_everywhere() {
+        let mut config = Config::default();
+        config.server.cors_origins = vec!["https://app.example.org".into()];
+        check(&config).unwrap();
+        config.server.cors_origins = vec!["https://app.example.org/".into()];
+        assert!(check(&config).unwrap_err().to_string().contains("is not an origin"));
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let mut config = production();
+        config.database.pool_size = 0;
+        config.worker.concurrency = 0;
+        assert_eq!(check(&config).unwrap_err().problems().len(), 2);
+    }
+}
