@@ -7,6 +7,7 @@ mod s3;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::ports::blob::BlobStore;
 
@@ -16,7 +17,7 @@ pub use s3::S3Config;
 use crate::ConnectError;
 
 /// Which blob store, and how to reach it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "backend", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Config {
     /// A directory of this machine.

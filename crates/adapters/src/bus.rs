@@ -5,6 +5,7 @@ mod redis;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::ports::bus::Bus;
 
@@ -12,7 +13,7 @@ use crate::ConnectError;
 pub use crate::redis_pool::RedisConfig;
 
 /// Which bus.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "backend", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Config {
     /// Within this process; right for a single one.

@@ -5,6 +5,7 @@ mod redis;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::ports::{clock::Clock, limiter::Limiter};
 
@@ -12,7 +13,7 @@ use crate::ConnectError;
 pub use crate::redis_pool::RedisConfig;
 
 /// Where calls are counted.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "backend", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Config {
     /// Within this process; each process then has budgets of its own.

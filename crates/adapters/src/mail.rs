@@ -8,6 +8,7 @@ mod smtp;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::ports::{clock::Clock, mail::Mailer};
 
@@ -20,7 +21,7 @@ use crate::ConnectError;
 use compose::Composer;
 
 /// How mail leaves, and whom it is from.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "backend", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Config {
     /// Over the network, to a mail server.

@@ -4,6 +4,7 @@ mod memory;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::ports::{
     clock::Clock,
@@ -15,7 +16,7 @@ pub use memory::MemoryQueue;
 use crate::ConnectError;
 
 /// Which queue.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "backend", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Config {
     /// Memory of this process; gone with it.

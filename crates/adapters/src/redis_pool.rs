@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bb8_redis::RedisConnectionManager;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::secrets::Secret;
 
@@ -12,10 +13,10 @@ use crate::connect::{ConnectError, install_tls_provider};
 pub(crate) type Pool = bb8::Pool<RedisConnectionManager>;
 
 /// Where Redis is, and which part of its key space is ours.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedisConfig {
-    /// `redis://user:password@host:6379/0`, `rediss://…` for TLS, or `redis+unix:///path`.
+    /// Where Redis is: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or `redis+unix:///path`.
     pub url: Secret,
     /// Begins every key and channel, so that several installations can share one Redis.
     #[serde(default = "default_prefix")]

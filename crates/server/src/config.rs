@@ -6,7 +6,7 @@
 
 mod keys;
 mod layers;
-mod reference;
+pub(crate) mod reference;
 mod refusals;
 mod units;
 
@@ -14,12 +14,12 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tenon_adapters::{blob, bus, cache, limiter, mail, queue};
 use tenon_core::secrets::Secret;
 use url::Url;
 
 pub(crate) use self::{
     layers::{ConfigError, Sources, from_process},
-    reference::reference,
     units::{Network, Rate, Size, Span},
 };
 
@@ -39,6 +39,24 @@ pub(crate) struct Config {
     pub(crate) instance_name: String,
     pub(crate) server: Server,
     pub(crate) database: Database,
+    /// Where files are kept.
+    #[schemars(extend("default" = {"backend": "filesystem"}))]
+    pub(crate) storage: blob::Config,
+    /// Where jobs wait.
+    #[schemars(extend("default" = {"backend": "memory"}))]
+    pub(crate) queue: queue::Config,
+    /// How mail leaves.
+    #[schemars(extend("default" = {"backend": "directory"}))]
+    pub(crate) mail: mail::Config,
+    /// How processes hear of each other's events.
+    #[schemars(extend("default" = {"backend": "inprocess"}))]
+    pub(crate) bus: bus::Config,
+    /// Where calls are counted.
+    #[schemars(extend("default" = {"backend": "inprocess"}))]
+    pub(crate) limiter: limiter::Config,
+    /// Where values are kept that can be had again.
+    #[schemars(extend("default" = {"backend": "inprocess"}))]
+    pub(crate) cache: cache::Config,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) rate_limits: RateLimits,
@@ -56,6 +74,12 @@ impl Default for Config {
             instance_name: "Tenon".to_owned(),
             server: Server::default(),
             database: Database::default(),
+            storage: blob::Config::default(),
+            queue: queue::Config::default(),
+            mail: mail::Config::Directory(mail::DirectoryConfig::default()),
+            bus: bus::Config::default(),
+            limiter: limiter::Config::default(),
+            cache: cache::Config::default(),
             auth: Auth::default(),
             limits: Limits::default(),
             rate_limits: RateLimits::default(),
@@ -123,13 +147,22 @@ pub(crate) struct Database {
     pub(crate) run_as: Option<String>,
     /// Most connections that one process holds.
     pub(crate) pool_size: u32,
+    /// How long to wait for a connection when all are in use.
+    pub(crate) acquire_timeout: Span,
     /// How long a statement may run.
     pub(crate) statement_timeout: Span,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, bin_dir: None, run_as: None, pool_size: 16, statement_timeout: Span::seconds(10) }
+        Self {
+            url: None,
+            bin_dir: None,
+            run_as: None,
+            pool_size: 16,
+            acquire_timeout: Span::seconds(5),
+            statement_timeout: Span::seconds(30),
+        }
     }
 }
 

@@ -126,8 +126,8 @@ mod tests {
         assert_eq!(made[0].kid, found[0].kid);
         assert_eq!(made[0].secret, found[0].secret);
         assert_eq!(made[0].secret.expose().len(), 32);
-        let mode = state.join("signing-keys").metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let permissions = state.join("signing-keys").metadata().unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(&state).unwrap().count(), 1, "nothing else is left");
     }
 

@@ -1,7 +1,12 @@
 //! `tenon`: a team workspace in one program.
+
+mod cli;
+mod commands;
 mod config;
+mod database;
 mod keys;
-fn main() {
-    println!("{}", config::reference());
-    let _ = config::from_process(None);
+mod output;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
 }

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use opendal::{Operator, services::Fs};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::ports::blob::Capabilities;
 
@@ -14,16 +15,16 @@ use super::operator::OperatorStore;
 use crate::ConnectError;
 
 /// Settings of the file system store.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FilesystemConfig {
-    /// Made when absent.
+    /// Directory of the files; made when absent. Unset, `files` within `data_dir`.
     pub directory: PathBuf,
 }
 
 impl Default for FilesystemConfig {
     fn default() -> Self {
-        Self { directory: PathBuf::from("data/files") }
+        Self { directory: PathBuf::from("./.tenon/files") }
     }
 }
 

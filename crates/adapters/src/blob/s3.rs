@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use opendal::{ErrorKind, HttpTransporter, Operator, layers::TimeoutLayer, services::S3};
 use opendal_http_transport_reqwest::ReqwestTransport;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::{ports::blob::Capabilities, secrets::Secret};
 
@@ -15,20 +16,20 @@ use crate::{
 };
 
 /// Settings of the S3 store.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct S3Config {
-    /// `https://s3.eu-central-1.amazonaws.com`, `http://127.0.0.1:9000`, …
+    /// Address of the store: `https://s3.eu-central-1.amazonaws.com`, `http://127.0.0.1:9000`, ….
     pub endpoint: String,
-    /// Many stores accept any.
+    /// Region of the bucket; many stores accept any.
     #[serde(default = "default_region")]
     pub region: String,
-    /// Must exist.
+    /// Name of the bucket; it must exist.
     pub bucket: String,
     /// Begins every key, for a bucket shared with others.
     #[serde(default)]
     pub prefix: String,
-    /// Without keys the environment's credentials are used (instance roles, profiles).
+    /// Name of the key to sign in with; without keys the environment's credentials are used (instance roles, profiles).
     #[serde(default)]
     pub access_key_id: Option<Secret>,
     /// Belongs to `access_key_id`.

@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::{
     Time,
@@ -20,7 +21,7 @@ use tenon_core::{
 use crate::connect::from_text;
 
 /// Settings of the cache in process.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InProcessConfig {
     /// Keys and values kept, in bytes; beyond it the oldest go first.

@@ -5,6 +5,7 @@
 use std::{fmt::Write, path::PathBuf};
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::ports::mail::{Mail, MailError, Mailer};
 
@@ -12,18 +13,18 @@ use super::{compose::Composer, default_from};
 use crate::ConnectError;
 
 /// Settings of the directory mailer.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DirectoryConfig {
     /// Whom mails are from: `Tenon <tenon@example.org>`.
     pub from: String,
-    /// Made when absent.
+    /// Directory of the mails; made when absent. Unset, `mail` within `data_dir`.
     pub directory: PathBuf,
 }
 
 impl Default for DirectoryConfig {
     fn default() -> Self {
-        Self { from: default_from(), directory: PathBuf::from("data/mail") }
+        Self { from: default_from(), directory: PathBuf::from("./.tenon/mail") }
     }
 }
 

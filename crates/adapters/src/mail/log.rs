@@ -1,13 +1,14 @@
 //! Mail into the program's log: receiver, subject and plain text, links and all.
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::ports::mail::{Mail, MailError, Mailer};
 
 use super::{compose::Composer, default_from};
 
 /// Settings of the log mailer.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// Whom mails are from: `Tenon <tenon@example.org>`.

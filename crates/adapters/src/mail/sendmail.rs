@@ -5,6 +5,7 @@
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::ports::mail::{Mail, MailError, Mailer};
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
@@ -13,7 +14,7 @@ use super::{compose::Composer, default_from};
 use crate::ConnectError;
 
 /// Settings of the sendmail mailer.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SendmailConfig {
     /// Whom mails are from: `Tenon <tenon@example.org>`.

@@ -11,7 +11,8 @@ use lettre::{
         client::{Tls, TlsParameters},
     },
 };
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tenon_core::{
     ports::mail::{Mail, MailError, Mailer},
     secrets::Secret,
@@ -21,7 +22,7 @@ use super::{compose::Composer, default_from};
 use crate::{ConnectError, connect::from_text};
 
 /// Settings of the SMTP mailer.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SmtpConfig {
     /// Whom mails are from: `Tenon <tenon@example.org>`.
@@ -29,16 +30,16 @@ pub struct SmtpConfig {
     pub from: String,
     /// The mail server's name, which its certificate must bear.
     pub host: String,
-    /// Without it 25, 587 or 465, as `tls` asks.
+    /// Port of the mail server; unset, 25, 587 or 465, as `tls` asks.
     #[serde(default, deserialize_with = "optional_port")]
     pub port: Option<u16>,
     /// How the connection is protected.
     #[serde(default)]
     pub tls: SmtpTls,
-    /// Without it nobody signs in.
+    /// Name to sign in with; unset, nobody signs in.
     #[serde(default)]
     pub username: Option<String>,
-    /// Belongs to `username`.
+    /// Password to sign in with; belongs to `username`.
     #[serde(default)]
     pub password: Option<Secret>,
     /// Most connections at once.
@@ -47,7 +48,7 @@ pub struct SmtpConfig {
 }
 
 /// Protection of the connection to the mail server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SmtpTls {
     /// In the clear; for a server on this machine.

@@ -132,6 +132,7 @@ async fn two_on_one_data_directory_are_refused() {
     let second = Managed::start(config(dir.path())).await.unwrap_err();
     assert!(matches!(second, ManagedError::InUse(_)), "{second}");
     assert!(second.to_string().starts_with("another tenon is running on the data directory"));
+    assert_eq!(Managed::running(&dir.path().join("postgres")), Some(first.url()), "but can be found");
     assert_eq!(ask(&first.url(), "SELECT 'well'").await, "well");
     first.stop().await.unwrap();
 }

@@ -48,10 +48,30 @@ pub(super) fn all() -> &'static [Key] {
         let schema = settings.into_generator().into_root_schema_for::<Config>();
         let mut keys = Vec::new();
         collect(schema.as_value(), "", None, &mut keys);
+        forget_empty_conditions(&mut keys);
         keys.sort_by_key(Key::place);
         keys
     });
     &KEYS
+}
+
+/// A key that every choice has depends on none.
+fn forget_empty_conditions(keys: &mut [Key]) {
+    let choices: Vec<(String, usize)> = keys
+        .iter()
+        .filter_map(|key| match &key.kind {
+            Kind::Choice(words) => Some((format!("{} = ", key.path), words.len())),
+            _ => None,
+        })
+        .collect();
+    for key in keys {
+        let all = |(choice, count): &(String, usize)| {
+            key.only_with.len() == *count && key.only_with.iter().all(|with| with.starts_with(choice))
+        };
+        if choices.iter().any(all) {
+            key.only_with.clear();
+        }
+    }
 }
 
 pub(super) fn find(path: &str) -> Option<&'static Key> {

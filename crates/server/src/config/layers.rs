@@ -66,6 +66,7 @@ impl Sources {
         for (option, key, value) in &self.options {
             values.found.insert((*key).to_owned(), text_value(option, value));
         }
+        values.place_within_data_dir();
         let config = values.into_config()?;
         super::refusals::check(&config)?;
         Ok(config)
@@ -170,6 +171,32 @@ struct Values {
 }
 
 impl Values {
+    /// What is kept in directories is kept within `data_dir` unless something else was said.
+    fn place_within_data_dir(&mut self) {
+        let said = |found: &BTreeMap<String, Value>, key: &str| {
+            found.get(key).and_then(|value| value.clone().into_string().ok())
+        };
+        let data_dir =
+            said(&self.found, "data_dir").map_or_else(|| Config::default().data_dir, PathBuf::from);
+        for (section, backend, name) in [("storage", "filesystem", "files"), ("mail", "directory", "mail")] {
+            let key = format!("{section}.backend");
+            let chosen = said(&self.found, &key).unwrap_or_else(|| backend.to_owned());
+            if chosen == backend {
+                let dir = data_dir.join(name).display().to_string();
+                self.found
+                    .entry(format!("{section}.directory"))
+                    .or_insert_with(|| text_value("data_dir", &dir));
+            }
+        }
+        for key in keys::all().iter().filter(|key| key.path.ends_with(".backend")) {
+            let section = key.path.trim_end_matches("backend");
+            let begun = self.found.keys().any(|path| path.starts_with(section));
+            if begun && let Some(default) = key.default.as_str() {
+                self.found.entry(key.path.clone()).or_insert_with(|| text_value("the default", default));
+            }
+        }
+    }
+
     fn into_config(self) -> Result<Config, ConfigError> {
         let mut problems = Vec::new();
         let mut origins = BTreeMap::new();
@@ -326,6 +353,35 @@ mod tests {
             environment(&[("TENON__METRICS__TOKEN", "0123"), ("TENON__INSTANCE_NAME", "7")]).load().unwrap();
         assert_eq!(config.metrics.token.unwrap().expose(), "0123");
         assert_eq!(config.instance_name, "7");
+    }
+
+    #[test]
+    fn files_and_mails_are_within_the_data_directory_unless_they_are_elsewhere() {
+        let config = environment(&[("TENON__DATA_DIR", "/var/lib/tenon"), ("TENON__MAIL__DIRECTORY", "/m")])
+            .load()
+            .unwrap();
+        let shown = format!("{:?} {:?}", config.storage, config.mail);
+        assert!(shown.contains("/var/lib/tenon/files") && shown.contains("\"/m\""), "{shown}");
+    }
+
+    #[test]
+    fn an_adapter_is_chosen_and_set_up_by_its_section() {
+        let (_dir, sources) = file(
+            "[storage]\nbackend = 's3'\nendpoint = 'http://127.0.0.1:9000'\nbucket = 'b'\nsecret_access_key = 'canary'\naccess_key_id = 'x'\n\
+             [mail]\nbackend = 'smtp'\nhost = 'mail.example.org'\nport = 25\n",
+        );
+        let config = sources.load().unwrap();
+        let shown = format!("{:?} {:?}", config.storage, config.mail);
+        assert!(shown.starts_with("S3(") && shown.contains("Smtp("), "{shown}");
+        assert!(!shown.contains("canary"), "{shown}");
+
+        let error = environment(&[("TENON__STORAGE__BACKEND", "s3")]).load().unwrap_err().to_string();
+        assert_eq!(error, "storage: missing field `endpoint`");
+        let error = environment(&[("TENON__STORAGE__BACKEND", "floppy")]).load().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "storage.backend must be one of filesystem, s3, memory (from TENON__STORAGE__BACKEND)"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::keys::{self, Key, Kind};
 
@@ -18,7 +18,7 @@ lists are comma-separated. A secret can also be in a file of its own: `database.
 ";
 
 /// All keys as Markdown: one table a section.
-pub(crate) fn reference() -> String {
+pub(crate) fn as_markdown() -> String {
     let mut page = HEAD.to_owned();
     let mut section = None;
     for key in keys::all() {
@@ -33,6 +33,21 @@ pub(crate) fn reference() -> String {
             .expect("writing to a String cannot fail");
     }
     page
+}
+
+/// All keys for programs.
+pub(crate) fn as_json() -> Value {
+    let entry = |key: &Key| {
+        json!({
+            "key": key.path,
+            "type": type_of(key),
+            "default": key.default,
+            "secret": key.secret,
+            "only_with": key.only_with,
+            "meaning": key.meaning,
+        })
+    };
+    keys::all().iter().map(entry).collect()
 }
 
 fn type_of(key: &Key) -> String {
@@ -104,7 +119,7 @@ mod tests {
     #[test]
     fn no_key_is_missing_from_the_page() {
         let shown = format!("{:#?}", super::super::Config::default());
-        let page = super::reference();
+        let page = super::as_markdown();
         let mut section = None;
         for line in shown.lines() {
             let indent = line.len() - line.trim_start().len();

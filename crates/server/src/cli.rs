@@ -1,0 +1,98 @@
+//! The command line.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. An error is one sentence on standard error.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    commands,
+    config::{Config, ConfigError, from_process},
+    output::{self, Output},
+};
+
+/// A self-hosted team workspace.
+#[derive(Debug, Parser)]
+#[command(name = "tenon", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Configuration file (TOML); `TENON_CONFIG` names one as well.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print results as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the database to this release.
+    ///
+    /// Applies the migrations that are pending, one process at a time. Refuses a database that a newer release
+    /// has used. Without database.url it does so for the database within the data directory.
+    Migrate,
+    /// Check that everything this installation needs is there.
+    ///
+    /// Reads the configuration, and tries the database, the file store, the bus, the mailer and the keys. Changes
+    /// nothing but what a first start would make.
+    Doctor,
+    /// Check or explain the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check a configuration file without starting anything.
+    ///
+    /// Looks at the file alone: not at the environment, and not into the files of secrets that it names.
+    Check {
+        /// The file to check.
+        file: PathBuf,
+    },
+    /// Print every key with its type, default and meaning, as Markdown.
+    Reference,
+}
+
+/// Runs the command of this process.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.global.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return fail(&e.into()),
+    };
+    match runtime.block_on(dispatch(cli, &output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Migrate => commands::migrate::run(&cli.global.load()?, output).await,
+        Command::Doctor => commands::doctor::run(&cli.global.load()?, output).await,
+        Command::Config(ConfigCommand::Check { file }) => commands::config::check(file, output),
+        Command::Config(ConfigCommand::Reference) => commands::config::reference(output),
+    }
+}
+
+impl Global {
+    fn load(&self) -> Result<Config, ConfigError> {
+        from_process(self.config.as_deref()).load()
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    output::error(error);
+    let code = if error.is::<ConfigError>() { 2 } else { 1 };
+    ExitCode::from(code)
+}

@@ -1,0 +1,123 @@
+//! `tenon doctor`.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+use tenon_adapters::{blob, bus, cache, clock::SystemClock, limiter, mail, randomness::SystemRandomness};
+use tenon_db::migrations;
+
+use crate::{
+    config::Config,
+    database::Database,
+    keys,
+    output::{self, Output},
+};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One thing that was tried.
+#[derive(Debug, Serialize)]
+struct Finding {
+    name: &'static str,
+    well: bool,
+    detail: String,
+}
+
+/// Tries everything and tells all; fails if anything did.
+pub(crate) async fn run(config: &Config, output: &Output) -> anyhow::Result<()> {
+    let clock = Arc::new(SystemClock);
+    let mut findings = vec![];
+    let mut database = None;
+    findings.push(
+        examine("database", async {
+            let open = Database::open(config).await?;
+            let conn = open.db.conn().await.map(drop);
+            database = Some(open);
+            conn?;
+            Ok("answers".to_owned())
+        })
+        .await,
+    );
+    if let Some(database) = &database {
+        findings.push(
+            examine("migrations", async {
+                migrations::check(&database.db).await?;
+                Ok("at this release".to_owned())
+            })
+            .await,
+        );
+    }
+    findings.push(
+        examine("storage", async {
+            blob::connect(config.storage.clone()).await?;
+            Ok("can be used".to_owned())
+        })
+        .await,
+    );
+    findings.push(
+        examine("mail", async {
+            mail::connect(config.mail.clone(), clock.clone()).await?;
+            Ok("is set up".to_owned())
+        })
+        .await,
+    );
+    findings.push(
+        examine("bus", async {
+            bus::connect(config.bus.clone()).await?;
+            Ok("answers".to_owned())
+        })
+        .await,
+    );
+    findings.push(
+        examine("limiter", async {
+            limiter::connect(config.limiter.clone(), clock.clone()).await?;
+            Ok("answers".to_owned())
+        })
+        .await,
+    );
+    findings.push(
+        examine("cache", async {
+            cache::connect(config.cache.clone(), clock.clone()).await?;
+            Ok("answers".to_owned())
+        })
+        .await,
+    );
+    findings.push(
+        examine("signing keys", async {
+            let found =
+                keys::load(&config.auth.signing_keys, &config.data_dir.join("keys"), &SystemRandomness)?;
+            let names: Vec<_> = found.iter().map(|key| key.kid.as_str()).collect();
+            Ok(format!("valid: {}", names.join(", ")))
+        })
+        .await,
+    );
+    if let Some(database) = database {
+        database.close().await?;
+    }
+    tell(&findings, output)
+}
+
+async fn examine(name: &'static str, work: impl Future<Output = anyhow::Result<String>>) -> Finding {
+    let result = match tokio::time::timeout(PATIENCE, work).await {
+        Ok(result) => result,
+        Err(_) => Err(anyhow::anyhow!("does not answer within {} s", PATIENCE.as_secs())),
+    };
+    match result {
+        Ok(detail) => Finding { name, well: true, detail },
+        Err(error) => Finding { name, well: false, detail: output::sentence(&error) },
+    }
+}
+
+fn tell(findings: &[Finding], output: &Output) -> anyhow::Result<()> {
+    output.print(&findings, || {
+        let line = |finding: &Finding| {
+            let mark = if finding.well { "ok    " } else { "FAILED" };
+            format!("{mark}  {:<12}  {}", finding.name, finding.detail)
+        };
+        findings.iter().map(line).collect::<Vec<_>>().join("\n")
+    })?;
+    let failed: Vec<_> =
+        findings.iter().filter(|finding| !finding.well).map(|finding| finding.name).collect();
+    anyhow::ensure!(failed.is_empty(), "not well: {}", failed.join(", "));
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! The program as its user meets it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod command_line;
