@@ -1,1 +1,11 @@
-//! stub
+//! The HTTP face of Tenon: endpoints, problems, the OpenAPI document, and what surrounds every request.
+//!
+//! Router and document grow from one table ([`endpoint::Api`]); the [`frame`] puts around every answer,
+//! also a 404 or a panic, what [`hoops`] promise.
+
+pub mod csrf;
+pub mod endpoint;
+pub mod frame;
+pub mod network;
+pub mod openapi;
+pub mod problem;

@@ -1,0 +1,92 @@
+//! Functions as endpoints: inputs extract themselves from the request, the output writes itself.
+
+#![expect(non_snake_case, reason = "the type parameters of `api_fn!` double as names of arguments")]
+
+use std::{marker::PhantomData, sync::Arc};
+
+use salvo::{Depot, FlowCtrl, Handler, Request, Response};
+
+use super::{describe::OpDoc, registry::Operation};
+use crate::{frame, problem::Problem};
+
+/// An argument of an endpoint.
+pub trait Input: Sized + Send + 'static {
+    /// Takes the argument out of the request.
+    fn extract(req: &mut Request, depot: &mut Depot) -> impl Future<Output = Result<Self, Problem>> + Send;
+    /// Says what the request must have for it.
+    fn describe(doc: &mut OpDoc);
+}
+
+/// The result of an endpoint.
+pub trait Output: Send + 'static {
+    /// Says which answers are possible.
+    fn describe(doc: &mut OpDoc);
+    /// Becomes the answer.
+    fn write(self, req: &mut Request, res: &mut Response)
+    -> impl Future<Output = Result<(), Problem>> + Send;
+}
+
+/// An async function of inputs that returns `Result<impl Output, Problem>`.
+pub trait ApiFn<Args>: Send + Sync + 'static {
+    /// Extracts, calls and writes.
+    fn call(
+        &self,
+        operation: &Operation,
+        req: &mut Request,
+        depot: &mut Depot,
+        res: &mut Response,
+    ) -> impl Future<Output = Result<(), Problem>> + Send;
+    /// Gathers what the inputs and the output say.
+    fn describe(doc: &mut OpDoc);
+}
+
+macro_rules! api_fn {
+    ($($input:ident),*) => {
+        impl<Function, Answer, Out, $($input),*> ApiFn<($($input,)*)> for Function
+        where
+            Function: Fn($($input),*) -> Answer + Send + Sync + 'static,
+            Answer: Future<Output = Result<Out, Problem>> + Send + 'static,
+            Out: Output,
+            $($input: Input,)*
+        {
+            async fn call(
+                &self,
+                operation: &Operation,
+                req: &mut Request,
+                depot: &mut Depot,
+                res: &mut Response,
+            ) -> Result<(), Problem> {
+                $(let $input = $input::extract(req, depot).await?;)*
+                let _ = &depot;
+                operation.refuse_unknown_query(req)?;
+                self($($input),*).await?.write(req, res).await
+            }
+            fn describe(doc: &mut OpDoc) {
+                Out::describe(doc);
+                $($input::describe(doc);)*
+            }
+        }
+    };
+}
+
+macro_rules! api_fns {
+    ($(($($input:ident),*))*) => { $(api_fn!($($input),*);)* };
+}
+api_fns! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) (A, B, C, D, E, F, G) (A, B, C, D, E, F, G, H) }
+
+/// A function mounted as a handler.
+pub(super) struct Endpoint<Function, Args> {
+    pub(super) operation: Arc<Operation>,
+    pub(super) function: Function,
+    pub(super) args: PhantomData<fn() -> Args>,
+}
+
+#[salvo::async_trait]
+impl<Function: ApiFn<Args>, Args: 'static> Handler for Endpoint<Function, Args> {
+    async fn handle(&self, req: &mut Request, depot: &mut Depot, res: &mut Response, _: &mut FlowCtrl) {
+        depot.insert_typed(Arc::clone(&self.operation));
+        if let Err(problem) = self.function.call(&self.operation, req, depot, res).await {
+            problem.write(&frame::correlation(depot), res);
+        }
+    }
+}

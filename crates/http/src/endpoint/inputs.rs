@@ -1,0 +1,23 @@
+//! Arguments of endpoints.
+
+mod body;
+mod caller;
+mod client;
+mod fields;
+mod params;
+mod precondition;
+mod state;
+mod upload;
+
+pub use self::{
+    body::{BODY_LIMIT, Body, Patch},
+    caller::MaybeCaller,
+    client::Client,
+    fields::{Field, Given},
+    params::{Path, Query},
+    precondition::IfMatch,
+    state::{Correlation, State},
+    upload::Upload,
+};
+pub(crate) use self::{params::header_text, precondition::entity_tag};
+pub use tenon_core::callers::Caller;

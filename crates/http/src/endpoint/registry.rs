@@ -1,0 +1,103 @@
+//! What is known of an operation once the table is complete; middleware and tests read it, too.
+
+use std::collections::BTreeSet;
+
+use salvo::Request;
+use tenon_core::{FieldError, tokens::Scope};
+use utoipa::openapi::HttpMethod;
+
+use crate::problem::Problem;
+
+/// Which budget of calls an operation draws from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Budgeting {
+    /// The caller's own: anonymous, session or token.
+    Usual,
+    /// Besides that, the narrow one of attempts to sign in, per client address.
+    Login,
+    /// None: probes.
+    Free,
+}
+
+/// The method of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Reads; HEAD comes with it.
+    Get,
+    /// Creates, or acts.
+    Post,
+    /// Replaces.
+    Put,
+    /// Changes.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// As written on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl From<Method> for HttpMethod {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Get => Self::Get,
+            Method::Post => Self::Post,
+            Method::Put => Self::Put,
+            Method::Patch => Self::Patch,
+            Method::Delete => Self::Delete,
+        }
+    }
+}
+
+/// One operation of the API.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// Unique, `verb_noun`.
+    pub id: &'static str,
+    /// HTTP method.
+    pub method: Method,
+    /// Path template below the prefix.
+    pub path: &'static str,
+    /// The group it belongs to.
+    pub tag: &'static str,
+    /// What a token needs for it; none where no credential is needed.
+    pub scope: Option<Scope>,
+    /// The permission it needs, for the documents and the authorisation table.
+    pub permission: Option<&'static str>,
+    /// Whether it refuses callers without a credential.
+    pub authenticated: bool,
+    /// Which budget it draws from.
+    pub budgeting: Budgeting,
+    /// Exempt from the time limit.
+    pub streaming: bool,
+    /// Answers with a websocket.
+    pub websocket: bool,
+    pub(crate) query_names: BTreeSet<String>,
+}
+
+impl Operation {
+    /// Refuses query parameters that no input declares: a misspelt filter must not read as no filter.
+    pub(crate) fn refuse_unknown_query(&self, req: &Request) -> Result<(), Problem> {
+        let query = req.uri().query().unwrap_or_default();
+        let errors: Vec<FieldError> = form_urlencoded::parse(query.as_bytes())
+            .filter(|(name, _)| !self.query_names.contains(name.as_ref()))
+            .map(|(name, _)| FieldError {
+                pointer: name.chars().filter(|c| !c.is_control()).take(64).collect(),
+                code: "unknown-parameter".to_owned(),
+                detail: "is not a parameter of this operation".to_owned(),
+            })
+            .take(10)
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+    }
+}

@@ -1,0 +1,167 @@
+//! What every request finds in the process: settings, ports, and the name of the request.
+
+use std::{sync::Arc, time::Duration};
+
+use salvo::{Depot, Request, http::header};
+use tenon_core::{
+    BoxError, Error,
+    callers::Credential,
+    ports::{
+        clock::Clock,
+        limiter::{Budget, Limiter},
+        randomness::Randomness,
+    },
+    secrets::Secret,
+};
+use url::Url;
+
+use crate::{endpoint::Correlation, network::TrustedProxies, problem::Problem};
+
+/// The cookie that carries a browser's access token.
+pub const ACCESS_COOKIE: &str = "tenon_access";
+
+/// How the HTTP face behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where people reach this instance.
+    pub public_url: Url,
+    /// What it calls itself.
+    pub instance_name: String,
+    /// Origins of other sites whose pages may call, exactly as browsers send them.
+    pub cors_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// A request that takes longer is answered 503.
+    pub request_timeout: Duration,
+    /// Budgets of calls.
+    pub limits: Limits,
+    /// Key of the tokens against cross-site requests.
+    pub csrf_key: Secret<Vec<u8>>,
+    /// Who shows this may see the details of readiness from afar.
+    pub metrics_token: Option<Secret<String>>,
+    /// Whether answers are compressed; a proxy in front may do it instead.
+    pub compression: bool,
+}
+
+/// How often one may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Without a credential, per client address.
+    pub anonymous: Budget,
+    /// Per session.
+    pub session: Budget,
+    /// Per personal access token.
+    pub token: Budget,
+    /// Attempts to sign in and the like, per client address, besides `anonymous`.
+    pub login: Budget,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let per_minute = |calls| Budget { calls, window: Duration::from_mins(1) };
+        Self {
+            anonymous: per_minute(120),
+            session: per_minute(1200),
+            token: per_minute(1200),
+            login: per_minute(10),
+        }
+    }
+}
+
+/// Tells genuine credentials from others, by signature or shape; whether they still hold is the
+/// use-cases' to find out.
+pub trait Verifier: Send + Sync {
+    /// The credential in the text behind `Bearer`, or in the cookie.
+    fn verify(&self, bearer: &str) -> Result<Credential, Error>;
+}
+
+type Provide = Box<dyn Fn(&mut Depot) + Send + Sync>;
+
+/// Everything the HTTP face needs from the process.
+pub struct Frame {
+    /// How it behaves.
+    pub settings: Settings,
+    /// Tells genuine credentials.
+    pub verifier: Arc<dyn Verifier>,
+    /// Counts calls.
+    pub limiter: Arc<dyn Limiter>,
+    /// Makes correlation ids.
+    pub randomness: Arc<dyn Randomness>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Hands the application to the endpoints.
+    pub(crate) provide: Vec<Provide>,
+}
+
+/// What a request presents as a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presented {
+    Nothing,
+    Bearer(Credential),
+    Cookie(Credential),
+}
+
+impl Frame {
+    /// A frame that hands nothing to the endpoints yet.
+    pub fn new(
+        settings: Settings,
+        verifier: Arc<dyn Verifier>,
+        limiter: Arc<dyn Limiter>,
+        clock: Arc<dyn Clock>,
+        randomness: Arc<dyn Randomness>,
+    ) -> Self {
+        Self { settings, verifier, limiter, randomness, clock, provide: Vec::new() }
+    }
+
+    /// The same frame, handing `value` to endpoints that take a [`State`](crate::endpoint::State) of it.
+    #[must_use]
+    pub fn with<T: Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+        self.provide.push(Box::new(move |depot| {
+            depot.insert_typed(Arc::clone(&value));
+        }));
+        self
+    }
+
+    pub(crate) fn of(depot: &Depot) -> Result<Arc<Self>, Problem> {
+        depot
+            .get_typed::<Arc<Self>>()
+            .cloned()
+            .map_err(|_| Problem::internal(BoxError::from("no frame around a request")))
+    }
+
+    /// The credential of a request: the header before the cookie.
+    pub(crate) fn present(&self, req: &Request, depot: &Depot) -> Result<Presented, Error> {
+        if let Ok(known) = depot.get_typed::<Presented>() {
+            return Ok(*known);
+        }
+        if let Some(value) = req.headers().get(header::AUTHORIZATION) {
+            let (scheme, bearer) =
+                value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Error::Unauthenticated)?;
+            if !scheme.eq_ignore_ascii_case("bearer") {
+                return Err(Error::Unauthenticated);
+            }
+            return self.verifier.verify(bearer.trim()).map(Presented::Bearer);
+        }
+        match req.cookie(ACCESS_COOKIE) {
+            Some(cookie) if !cookie.value().is_empty() => {
+                self.verifier.verify(cookie.value()).map(Presented::Cookie)
+            }
+            _ => Ok(Presented::Nothing),
+        }
+    }
+
+    /// The origin of our own pages, as browsers send it.
+    pub fn own_origin(&self) -> String {
+        self.settings.public_url.origin().ascii_serialization()
+    }
+
+    /// Whether pages of `origin` may call.
+    pub fn knows_origin(&self, origin: &str) -> bool {
+        self.settings.cors_origins.iter().any(|known| known == origin)
+    }
+}
+
+/// The request's name; a dash before it has one.
+pub(crate) fn correlation(depot: &Depot) -> Arc<str> {
+    depot.get_typed::<Correlation>().map_or_else(|_| Arc::from("-"), |name| Arc::clone(&name.0))
+}
