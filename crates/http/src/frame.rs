@@ -3,15 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use salvo::{Depot, Request, http::header};
+use tenon_app::{App, credentials};
 use tenon_core::{
     BoxError, Error,
     callers::Credential,
+    ids::SessionId,
     ports::{
-        clock::Clock,
         limiter::{Budget, Limiter},
         randomness::Randomness,
     },
     secrets::Secret,
+    tokens::Scope,
 };
 use url::Url;
 
@@ -23,10 +25,6 @@ pub const ACCESS_COOKIE: &str = "tenon_access";
 /// How the HTTP face behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where people reach this instance.
-    pub public_url: Url,
-    /// What it calls itself.
-    pub instance_name: String,
     /// Origins of other sites whose pages may call, exactly as browsers send them.
     pub cors_origins: Vec<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -35,8 +33,6 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// Budgets of calls.
     pub limits: Limits,
-    /// Key of the tokens against cross-site requests.
-    pub csrf_key: Secret<Vec<u8>>,
     /// Who shows this may see the details of readiness from afar.
     pub metrics_token: Option<Secret<String>>,
     /// Whether answers are compressed; a proxy in front may do it instead.
@@ -73,6 +69,26 @@ impl Default for Limits {
 pub trait Verifier: Send + Sync {
     /// The credential in the text behind `Bearer`, or in the cookie.
     fn verify(&self, bearer: &str) -> Result<Credential, Error>;
+    /// Whether `token` is the one against cross-site requests that goes with `session`.
+    fn csrf_matches(&self, session: SessionId, token: &str) -> bool;
+}
+
+impl Verifier for App {
+    fn verify(&self, bearer: &str) -> Result<Credential, Error> {
+        credentials::verify(self, bearer, Scope::ReadAccount, "").map(|caller| caller.credential)
+    }
+    fn csrf_matches(&self, session: SessionId, token: &str) -> bool {
+        credentials::csrf_matches(self, session, token)
+    }
+}
+
+/// What an instance calls itself.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Its name.
+    pub name: String,
+    /// Where people reach it, without a slash at the end.
+    pub public_url: String,
 }
 
 type Provide = Box<dyn Fn(&mut Depot) + Send + Sync>;
@@ -81,14 +97,14 @@ type Provide = Box<dyn Fn(&mut Depot) + Send + Sync>;
 pub struct Frame {
     /// How it behaves.
     pub settings: Settings,
+    /// What the instance calls itself.
+    pub instance: Instance,
     /// Tells genuine credentials.
     pub verifier: Arc<dyn Verifier>,
     /// Counts calls.
     pub limiter: Arc<dyn Limiter>,
     /// Makes correlation ids.
     pub randomness: Arc<dyn Randomness>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
     /// Hands the application to the endpoints.
     pub(crate) provide: Vec<Provide>,
 }
@@ -105,12 +121,23 @@ impl Frame {
     /// A frame that hands nothing to the endpoints yet.
     pub fn new(
         settings: Settings,
+        instance: Instance,
         verifier: Arc<dyn Verifier>,
         limiter: Arc<dyn Limiter>,
-        clock: Arc<dyn Clock>,
         randomness: Arc<dyn Randomness>,
     ) -> Self {
-        Self { settings, verifier, limiter, randomness, clock, provide: Vec::new() }
+        Self { settings, instance, verifier, limiter, randomness, provide: Vec::new() }
+    }
+
+    /// The frame around an application.
+    pub fn around(app: &Arc<App>, settings: Settings) -> Self {
+        let instance = Instance {
+            name: app.settings.instance_name.clone(),
+            public_url: app.settings.public_url.clone(),
+        };
+        let verifier = Arc::clone(app) as Arc<dyn Verifier>;
+        Self::new(settings, instance, verifier, Arc::clone(&app.limiter), Arc::clone(&app.randomness))
+            .with(Arc::clone(app))
     }
 
     /// The same frame, handing `value` to endpoints that take a [`State`](crate::endpoint::State) of it.
@@ -152,7 +179,8 @@ impl Frame {
 
     /// The origin of our own pages, as browsers send it.
     pub fn own_origin(&self) -> String {
-        self.settings.public_url.origin().ascii_serialization()
+        Url::parse(&self.instance.public_url)
+            .map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
     }
 
     /// Whether pages of `origin` may call.

@@ -16,7 +16,7 @@ pub use self::{
     fields::{Field, Given},
     params::{Path, Query},
     precondition::IfMatch,
-    state::{Correlation, State},
+    state::{Correlation, Ctx, State},
     upload::Upload,
 };
 pub(crate) use self::{params::header_text, precondition::entity_tag};

@@ -44,7 +44,7 @@ fn find(req: &Request, depot: &Depot) -> Result<Option<Caller>, Problem> {
         Presented::Nothing => return Ok(None),
         Presented::Bearer(credential) => credential,
         Presented::Cookie(credential) => {
-            csrf::check(&frame.settings.csrf_key, &credential, req)?;
+            csrf::check(&*frame.verifier, &credential, req)?;
             credential
         }
     };

@@ -3,6 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use salvo::{Depot, Request};
+use tenon_app::App;
 
 use crate::{
     endpoint::{Input, OpDoc},
@@ -10,7 +11,7 @@ use crate::{
     problem::Problem,
 };
 
-/// A value that the frame was given to hand on: the application.
+/// A value that the frame was given to hand on.
 #[derive(Debug)]
 pub struct State<T>(pub Arc<T>);
 
@@ -29,6 +30,24 @@ impl<T: Send + Sync + 'static> Input for State<T> {
                 Err(Problem::internal(format!("no {} was handed to the frame", std::any::type_name::<T>())))
             }
         }
+    }
+    fn describe(_: &mut OpDoc) {}
+}
+
+/// The application.
+#[derive(Debug)]
+pub struct Ctx(pub Arc<App>);
+
+impl Deref for Ctx {
+    type Target = App;
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}
+
+impl Input for Ctx {
+    async fn extract(req: &mut Request, depot: &mut Depot) -> Result<Self, Problem> {
+        State::extract(req, depot).await.map(|State(app)| Self(app))
     }
     fn describe(_: &mut OpDoc) {}
 }
