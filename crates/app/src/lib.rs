@@ -4,13 +4,19 @@
 //! what changed, and enqueues what follows: all in one transaction, through [`App::write`].
 
 pub mod access;
+pub mod activity;
+pub mod attachments;
 pub mod changes;
+pub mod comments;
 pub mod credentials;
 pub mod crypto;
 pub mod jobs;
 pub mod passwords;
 pub mod policy;
 pub mod settings;
+pub mod statuses;
+pub mod stories;
+pub mod workflows;
 pub mod write;
 
 use std::sync::Arc;

@@ -4,6 +4,8 @@
 //! answers is what the database says; whether that is allowed is asked in `app`.
 
 pub mod access;
+pub mod attachments;
+pub mod comments;
 pub mod error;
 pub mod jobs;
 pub mod log;
@@ -13,7 +15,10 @@ pub mod people;
 pub mod pool;
 pub mod schema;
 pub mod sql;
+pub mod statuses;
+pub mod stories;
 pub mod transaction;
+pub mod workflows;
 
 pub use diesel_async::AsyncPgConnection as Connection;
 pub use error::{Error, Result};
