@@ -6,6 +6,7 @@
 pub mod access;
 pub mod attachments;
 pub mod comments;
+pub mod databases;
 pub mod error;
 pub mod jobs;
 pub mod log;
