@@ -8,6 +8,7 @@ use tenon_core::{Time, ports::clock::Clock};
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the port's one adapter, the place that may")]
     fn now(&self) -> Time {
         Utc::now().trunc_subsecs(6)
     }

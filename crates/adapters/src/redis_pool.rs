@@ -6,11 +6,15 @@ use bb8_redis::RedisConnectionManager;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::secrets::Secret;
+use tokio::time::timeout;
 
 use crate::connect::{ConnectError, install_tls_provider};
 
 /// A pool of multiplexed connections.
 pub(crate) type Pool = bb8::Pool<RedisConnectionManager>;
+
+/// The longest that connecting may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where Redis is, and which part of its key space is ours.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -44,14 +48,15 @@ impl RedisConfig {
     pub(crate) async fn pool(&self) -> Result<Pool, ConnectError> {
         let client = self.client()?;
         let address = client.get_connection_info().addr().to_string();
+        let away =
+            |e: tenon_core::BoxError| ConnectError::caused(format!("Redis at {address} cannot be reached."), e);
+        match timeout(PATIENCE, client.get_multiplexed_async_connection()).await {
+            Ok(connected) => connected.map(drop).map_err(|e| away(e.into()))?,
+            Err(late) => return Err(away(late.into())),
+        }
         let manager = RedisConnectionManager::new(self.url.expose().as_str())
             .map_err(|e| ConnectError::caused("The Redis URL is not valid.", e))?;
-        bb8::Pool::builder()
-            .max_size(4)
-            .connection_timeout(Duration::from_secs(3))
-            .retry_connection(false)
-            .build(manager)
-            .await
-            .map_err(|e| ConnectError::caused(format!("Redis at {address} cannot be reached."), e))
+        let pool = bb8::Pool::builder().max_size(4).connection_timeout(PATIENCE);
+        pool.build(manager).await.map_err(|e| away(e.into()))
     }
 }

@@ -102,7 +102,8 @@ async fn prove_readable(operator: &Operator, config: &S3Config) -> Result<(), Co
     let S3Config { bucket, endpoint, .. } = config;
     first.map(drop).map_err(|e| {
         let message = match e.kind() {
-            ErrorKind::NotFound => format!("The bucket {bucket} does not exist at {endpoint}."),
+            // opendal's kind for `NoSuchBucket`.
+            ErrorKind::NotFound | ErrorKind::ConfigInvalid => format!("The bucket {bucket} does not exist at {endpoint}."),
             ErrorKind::PermissionDenied => {
                 format!("The S3 store at {endpoint} does not let these keys list the bucket {bucket}.")
             }

@@ -14,11 +14,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     ConnectError,
-    redis_pool::{Pool, RedisConfig},
+    redis_pool::{PATIENCE, Pool, RedisConfig},
 };
-
-/// The longest that connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) struct RedisBus {
     pool: Pool,
@@ -79,7 +76,7 @@ impl RedisListener {
             }
             Ok::<_, redis::RedisError>(connection)
         };
-        timeout(CONNECT_TIMEOUT, connecting).await.map_err(bus_error)?.map_err(bus_error)
+        timeout(PATIENCE, connecting).await.map_err(bus_error)?.map_err(bus_error)
     }
 
     fn channel(&self, topic: &str) -> String {

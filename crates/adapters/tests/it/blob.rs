@@ -1,0 +1,97 @@
+//! Blob stores.
+
+use serde_json::json;
+use tenon_adapters::blob::{Config, connect};
+use tenon_testkit::{blob_laws, services};
+
+pub(crate) mod fixtures {
+    use futures_util::FutureExt as _;
+    use tenon_testkit::laws::blob::Fixture;
+
+    use super::*;
+
+    pub(crate) async fn filesystem() -> Option<Fixture> {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(json!({"backend": "filesystem", "directory": directory.path()}));
+        Some(durable(config, directory).await)
+    }
+
+    pub(crate) async fn memory() -> Option<Fixture> {
+        let store = connect(Config::Memory {}).await.unwrap();
+        Some(Fixture { store, reopen: None, keep: Box::new(()) })
+    }
+
+    pub(crate) async fn s3() -> Option<Fixture> {
+        let server = services::s3::Server::start().await;
+        server.create_bucket("tenon");
+        Some(durable(s3_config(&server, "tenon"), server).await)
+    }
+
+    async fn durable(config: Config, keep: impl Send + 'static) -> Fixture {
+        let store = connect(config.clone()).await.unwrap();
+        let reopen = async move { connect(config).await.unwrap() }.boxed();
+        Fixture { store, reopen: Some(reopen), keep: Box::new(keep) }
+    }
+}
+
+blob_laws!(filesystem, crate::blob::fixtures::filesystem);
+blob_laws!(memory, crate::blob::fixtures::memory);
+blob_laws!(s3, crate::blob::fixtures::s3);
+
+#[tokio::test]
+async fn an_absent_bucket_is_named() {
+    let server = services::s3::Server::start().await;
+    let refused = connect(s3_config(&server, "nowhere")).await.map(drop).unwrap_err();
+    assert_eq!(refused.to_string(), format!("The bucket nowhere does not exist at {}.", server.endpoint()));
+}
+
+#[tokio::test]
+async fn an_absent_store_is_named() {
+    let config = s3_config_at("http://127.0.0.1:9", "tenon");
+    let refused = connect(config).await.map(drop).unwrap_err();
+    assert_eq!(refused.to_string(), "The bucket tenon at http://127.0.0.1:9 cannot be reached.");
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_written_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let config = config(json!({"backend": "filesystem", "directory": file}));
+    let refused = connect(config).await.map(drop).unwrap_err();
+    assert_eq!(refused.to_string(), format!("The blob directory {} is not writable.", file.display()));
+}
+
+#[test]
+fn a_typing_error_in_the_configuration_is_found() {
+    let typo = json!({"backend": "filesystem", "direktory": "x"});
+    assert!(serde_json::from_value::<Config>(typo).unwrap_err().to_string().contains("direktory"));
+    let typo = json!({"backend": "memory", "directory": "x"});
+    assert!(serde_json::from_value::<Config>(typo).is_err());
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let config = s3_config_at("http://127.0.0.1:9", "tenon");
+    assert!(!format!("{config:?}").contains(services::s3::Server::SECRET_ACCESS_KEY));
+}
+
+fn s3_config(server: &services::s3::Server, bucket: &str) -> Config {
+    s3_config_at(&server.endpoint(), bucket)
+}
+
+fn s3_config_at(endpoint: &str, bucket: &str) -> Config {
+    config(json!({
+        "backend": "s3",
+        "endpoint": endpoint,
+        "bucket": bucket,
+        "prefix": "files",
+        "access_key_id": services::s3::Server::ACCESS_KEY_ID,
+        "secret_access_key": services::s3::Server::SECRET_ACCESS_KEY,
+        "path_style": "true",
+    }))
+}
+
+fn config(json: serde_json::Value) -> Config {
+    serde_json::from_value(json).unwrap()
+}

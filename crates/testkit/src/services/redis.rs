@@ -1,0 +1,88 @@
+//! A Redis of our own.
+
+use std::{
+    io,
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+/// A running server on a unix socket in a private directory.
+///
+/// It ends when this value is dropped, and also when the process dies in whatever way: a shell waits
+/// for the end of a pipe that only we hold open.
+#[derive(Debug)]
+pub struct Server {
+    directory: PathBuf,
+    keeper: Child,
+    pipe: Option<ChildStdin>,
+}
+
+/// Waits for the pipe to close, then ends the server and removes its directory.
+const KEEPER: &str = r#"
+redis-server --port 0 --unixsocket "$1/redis.sock" --unixsocketperm 700 --dir "$1" --save '' --appendonly no >"$1/log" 2>&1 &
+cat >/dev/null
+kill -9 $!
+wait $! 2>/dev/null
+rm -rf "$1"
+"#;
+
+impl Server {
+    /// Starts a server; `None`, said loudly, where there is no `redis-server`.
+    pub fn start() -> Option<Self> {
+        if let Err(e) = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status() {
+            super::skip(&format!("redis-server cannot be run: {e}"));
+            return None;
+        }
+        Some(Self::try_start().expect("redis-server starts in a fresh directory"))
+    }
+
+    fn try_start() -> io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("tenon-redis-").tempdir()?.keep();
+        let mut keeper = Command::new("sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(&directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let pipe = keeper.stdin.take();
+        let server = Self { directory, keeper, pipe };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while let Err(e) = UnixStream::connect(server.socket()) {
+            if Instant::now() > deadline {
+                return Err(e);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(server)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("redis.sock")
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.pipe.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// The URL of a server that all tests of this process share: use a prefix of your own.
+pub fn shared() -> Option<String> {
+    static SHARED: OnceLock<Option<Server>> = OnceLock::new();
+    let server = SHARED.get_or_init(Server::start).as_ref();
+    if server.is_none() {
+        super::skip("there is no Redis");
+    }
+    server.map(Server::url)
+}
