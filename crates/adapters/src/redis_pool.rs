@@ -48,8 +48,9 @@ impl RedisConfig {
     pub(crate) async fn pool(&self) -> Result<Pool, ConnectError> {
         let client = self.client()?;
         let address = client.get_connection_info().addr().to_string();
-        let away =
-            |e: tenon_core::BoxError| ConnectError::caused(format!("Redis at {address} cannot be reached."), e);
+        let away = |e: tenon_core::BoxError| {
+            ConnectError::caused(format!("Redis at {address} cannot be reached."), e)
+        };
         match timeout(PATIENCE, client.get_multiplexed_async_connection()).await {
             Ok(connected) => connected.map(drop).map_err(|e| away(e.into()))?,
             Err(late) => return Err(away(late.into())),

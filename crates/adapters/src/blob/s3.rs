@@ -103,7 +103,9 @@ async fn prove_readable(operator: &Operator, config: &S3Config) -> Result<(), Co
     first.map(drop).map_err(|e| {
         let message = match e.kind() {
             // opendal's kind for `NoSuchBucket`.
-            ErrorKind::NotFound | ErrorKind::ConfigInvalid => format!("The bucket {bucket} does not exist at {endpoint}."),
+            ErrorKind::NotFound | ErrorKind::ConfigInvalid => {
+                format!("The bucket {bucket} does not exist at {endpoint}.")
+            }
             ErrorKind::PermissionDenied => {
                 format!("The S3 store at {endpoint} does not let these keys list the bucket {bucket}.")
             }

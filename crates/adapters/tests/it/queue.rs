@@ -11,6 +11,7 @@ pub(crate) mod fixtures {
 
     use super::*;
 
+    #[expect(clippy::unused_async, reason = "fixtures are async, since most connect to something")]
     pub(crate) async fn memory() -> Option<Fixture> {
         let clock = FakeClock::new();
         let queue = Arc::new(MemoryQueue::new(Arc::new(clock.clone())));

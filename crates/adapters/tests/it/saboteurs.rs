@@ -107,7 +107,7 @@ impl Mailer for BrokenMailer {
         let mut mail = mail.clone();
         match self.1 {
             MailSabotage::SendsTwice => self.0.send(&mail).await?,
-            MailSabotage::MakesItsOwnId => mail.message_id = "mine@tenon.example".to_owned(),
+            MailSabotage::MakesItsOwnId => "mine@tenon.example".clone_into(&mut mail.message_id),
             MailSabotage::SwapsTheBodies => std::mem::swap(&mut mail.text, &mut mail.html),
             MailSabotage::StripsLineBreaks => mail.subject = mail.subject.replace(['\r', '\n'], ""),
             MailSabotage::CallsEverythingTransient => {
