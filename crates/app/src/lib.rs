@@ -11,6 +11,7 @@ pub mod comments;
 pub mod credentials;
 pub mod crypto;
 pub mod jobs;
+pub mod mail;
 pub mod passwords;
 pub mod policy;
 pub mod settings;

@@ -1,0 +1,5 @@
+//! The use-cases against real adapters.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod mail;
