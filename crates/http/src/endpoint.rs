@@ -32,7 +32,7 @@ use crate::openapi;
 /// Where the API is mounted; paths of operations are relative to it.
 pub const PREFIX: &str = "/api/v1";
 
-/// The methods of operations, short enough to read in a table: `use crate::endpoint::methods::*`, and
+/// The methods of operations, short enough to read in a table: `use crate::endpoint::methods::{Get, Post}`, and
 /// `methods::Patch` where [`Patch`] the body is meant, too.
 pub mod methods {
     pub use super::registry::Method::{Delete, Get, Patch, Post, Put};

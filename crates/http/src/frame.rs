@@ -17,7 +17,12 @@ use tenon_core::{
 };
 use url::Url;
 
-use crate::{endpoint::Correlation, network::TrustedProxies, problem::Problem};
+use crate::{
+    endpoint::Correlation,
+    network::TrustedProxies,
+    problem::Problem,
+    readiness::{Check, Readiness},
+};
 
 /// The cookie that carries a browser's access token.
 pub const ACCESS_COOKIE: &str = "tenon_access";
@@ -106,6 +111,8 @@ pub struct Frame {
     /// Makes correlation ids.
     pub randomness: Arc<dyn Randomness>,
     /// Hands the application to the endpoints.
+    /// Tells whether the process can work.
+    pub readiness: Readiness,
     pub(crate) provide: Vec<Provide>,
 }
 
@@ -126,7 +133,15 @@ impl Frame {
         limiter: Arc<dyn Limiter>,
         randomness: Arc<dyn Randomness>,
     ) -> Self {
-        Self { settings, instance, verifier, limiter, randomness, provide: Vec::new() }
+        Self {
+            settings,
+            instance,
+            verifier,
+            limiter,
+            randomness,
+            readiness: Readiness::default(),
+            provide: Vec::new(),
+        }
     }
 
     /// The frame around an application.
@@ -138,6 +153,13 @@ impl Frame {
         let verifier = Arc::clone(app) as Arc<dyn Verifier>;
         Self::new(settings, instance, verifier, Arc::clone(&app.limiter), Arc::clone(&app.randomness))
             .with(Arc::clone(app))
+    }
+
+    /// The same frame, asking these components for readiness.
+    #[must_use]
+    pub fn asking(mut self, checks: Vec<Check>) -> Self {
+        self.readiness = Readiness::new(checks);
+        self
     }
 
     /// The same frame, handing `value` to endpoints that take a [`State`](crate::endpoint::State) of it.
@@ -178,13 +200,13 @@ impl Frame {
     }
 
     /// The origin of our own pages, as browsers send it.
-    pub fn own_origin(&self) -> String {
+    pub(crate) fn own_origin(&self) -> String {
         Url::parse(&self.instance.public_url)
             .map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
     }
 
     /// Whether pages of `origin` may call.
-    pub fn knows_origin(&self, origin: &str) -> bool {
+    pub(crate) fn knows_origin(&self, origin: &str) -> bool {
         self.settings.cors_origins.iter().any(|known| known == origin)
     }
 }

@@ -96,7 +96,7 @@ fn canonical(address: IpAddr) -> IpAddr {
 }
 
 /// The part of an address that one customer of a provider has to himself: budgets are drawn per this.
-pub fn household(address: IpAddr) -> IpAddr {
+pub(crate) fn household(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & (u128::MAX << 64))),
@@ -104,7 +104,7 @@ pub fn household(address: IpAddr) -> IpAddr {
 }
 
 /// Where no address is known, all share this one.
-pub const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+pub(crate) const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 #[cfg(test)]
 mod tests {

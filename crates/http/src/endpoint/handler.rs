@@ -4,10 +4,16 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use salvo::{Depot, FlowCtrl, Handler, Request, Response};
+use salvo::{
+    Depot, FlowCtrl, Handler, Request, Response,
+    http::{StatusCode, header},
+};
 
 use super::{describe::OpDoc, registry::Operation};
-use crate::{frame, problem::Problem};
+use crate::{
+    frame::{self, Frame},
+    problem::Problem,
+};
 
 /// An argument of an endpoint.
 pub trait Input: Sized + Send + 'static {
@@ -85,8 +91,27 @@ pub(super) struct Endpoint<Function, Args> {
 impl<Function: ApiFn<Args>, Args: 'static> Handler for Endpoint<Function, Args> {
     async fn handle(&self, req: &mut Request, depot: &mut Depot, res: &mut Response, _: &mut FlowCtrl) {
         depot.insert_typed(Arc::clone(&self.operation));
-        if let Err(problem) = self.function.call(&self.operation, req, depot, res).await {
+        let answer = match check_origin(&self.operation, req, depot) {
+            Ok(()) => self.function.call(&self.operation, req, depot, res).await,
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = answer {
             problem.write(&frame::correlation(depot), res);
         }
+    }
+}
+
+/// A browser sends its cookie with the handshake of any page, and CORS does not apply to websockets.
+fn check_origin(operation: &Operation, req: &Request, depot: &Depot) -> Result<(), Problem> {
+    let Some(origin) = req.headers().get(header::ORIGIN).filter(|_| operation.websocket) else {
+        return Ok(());
+    };
+    let frame = Frame::of(depot)?;
+    let known = origin.to_str().is_ok_and(|text| text == frame.own_origin() || frame.knows_origin(text));
+    if known {
+        Ok(())
+    } else {
+        let detail = "Pages of this origin may not open a websocket here.";
+        Err(Problem::new(StatusCode::FORBIDDEN, "origin-not-allowed", detail))
     }
 }

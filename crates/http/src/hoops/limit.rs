@@ -1,0 +1,177 @@
+//! Budgets of calls (draft-ietf-httpapi-ratelimit-headers).
+//!
+//! A call is counted once, before the endpoint runs; one that is refused is not counted. A limiter that is
+//! away lets everybody through: it protects the service and must not be what takes it down.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use salvo::{
+    Depot, FlowCtrl, Handler, Request, Response,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+};
+use tenon_core::{
+    Error,
+    callers::Credential,
+    ports::limiter::{Budget, Verdict},
+};
+
+use crate::{
+    endpoint::{Budgeting, Operation},
+    frame::{self, Frame, Presented},
+    network::{NOBODY, household},
+    problem::Problem,
+};
+
+/// How long the limiter may think.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+pub(super) struct Limit {
+    frame: Arc<Frame>,
+}
+
+/// A budget to draw from.
+struct Purse {
+    class: &'static str,
+    key: String,
+    budget: Budget,
+}
+
+impl Purse {
+    fn anonymous(frame: &Frame, address: IpAddr) -> Self {
+        Self {
+            class: "anonymous",
+            key: format!("http:anonymous:{address}"),
+            budget: frame.settings.limits.anonymous,
+        }
+    }
+
+    fn login(frame: &Frame, address: IpAddr) -> Self {
+        Self { class: "login", key: format!("http:login:{address}"), budget: frame.settings.limits.login }
+    }
+
+    fn of(frame: &Frame, presented: Presented, address: IpAddr) -> Self {
+        let limits = &frame.settings.limits;
+        match presented {
+            Presented::Nothing => Self::anonymous(frame, address),
+            Presented::Bearer(credential) | Presented::Cookie(credential) => match credential {
+                Credential::Session { session, .. } => {
+                    Self { class: "session", key: format!("http:session:{session}"), budget: limits.session }
+                }
+                Credential::Token(hash) => {
+                    let name = u128::from_be_bytes(hash.0[..16].try_into().expect("a hash has 32 bytes"));
+                    Self { class: "token", key: format!("http:token:{name:032x}"), budget: limits.token }
+                }
+            },
+        }
+    }
+}
+
+impl Limit {
+    pub(super) fn new(frame: Arc<Frame>) -> Self {
+        Self { frame }
+    }
+
+    /// Draws one call; nothing when the limiter is away.
+    async fn draw(&self, purse: &Purse) -> Option<Verdict> {
+        let answer = tokio::time::timeout(PATIENCE, self.frame.limiter.take(&purse.key, purse.budget)).await;
+        match answer {
+            Ok(Ok(verdict)) => Some(verdict),
+            Ok(Err(error)) => {
+                let cause = error.0.to_string();
+                tracing::warn!(limiter.error = cause, "the limiter is away; calls are not counted");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("the limiter takes too long; calls are not counted");
+                None
+            }
+        }
+    }
+}
+
+#[salvo::async_trait]
+impl Handler for Limit {
+    async fn handle(&self, req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
+        let budgeting = depot.get_typed::<Arc<Operation>>().map_or(Budgeting::Usual, |o| o.budgeting);
+        if budgeting == Budgeting::Free {
+            ctrl.call_next(req, depot, res).await;
+            return;
+        }
+        let frame = &*self.frame;
+        let address = frame.settings.trusted_proxies.client(req).map_or(NOBODY, household);
+        // A credential that is no good is the endpoint's to refuse; here it counts as none.
+        let presented = frame.present(req, depot).unwrap_or(Presented::Nothing);
+        let mut purses = Vec::with_capacity(2);
+        if budgeting == Budgeting::Login {
+            purses.push(Purse::login(frame, address));
+        }
+        purses.push(Purse::of(frame, presented, address));
+        let mut shown = Shown::default();
+        for purse in &purses {
+            let Some(verdict) = self.draw(purse).await else { continue };
+            shown.add(purse, verdict);
+            if !verdict.allowed {
+                refuse(purse, verdict, depot, res);
+                shown.write(res.headers_mut());
+                ctrl.skip_rest();
+                return;
+            }
+        }
+        ctrl.call_next(req, depot, res).await;
+        // Anybody can make up tokens, each with a budget of its own: those that are no good are
+        // counted where they come from.
+        let made_up = res.status_code == Some(StatusCode::UNAUTHORIZED) && presented != Presented::Nothing;
+        if made_up {
+            let purse = Purse::anonymous(frame, address);
+            if let Some(verdict) = self.draw(&purse).await {
+                shown.add(&purse, verdict);
+                if !verdict.allowed {
+                    refuse(&purse, verdict, depot, res);
+                }
+            }
+        }
+        shown.write(res.headers_mut());
+    }
+}
+
+fn refuse(purse: &Purse, verdict: Verdict, depot: &Depot, res: &mut Response) {
+    metrics::counter!("rate_limited_total", "class" => purse.class).increment(1);
+    Problem::from(Error::RateLimited { retry_after: verdict.reset_after })
+        .write(&frame::correlation(depot), res);
+}
+
+/// What the headers say.
+#[derive(Default)]
+struct Shown {
+    policies: Vec<String>,
+    states: Vec<String>,
+    /// Limit, remaining and reset of the tightest.
+    tightest: Option<(u32, u32, u64)>,
+}
+
+impl Shown {
+    fn add(&mut self, purse: &Purse, verdict: Verdict) {
+        let Budget { calls, window } = purse.budget;
+        let reset = verdict.reset_after.as_secs() + u64::from(verdict.reset_after.subsec_nanos() > 0);
+        self.policies.push(format!("\"{}\";q={calls};w={}", purse.class, window.as_secs()));
+        self.states.push(format!("\"{}\";r={};t={reset}", purse.class, verdict.remaining));
+        if self.tightest.is_none_or(|(_, remaining, _)| verdict.remaining < remaining) {
+            self.tightest = Some((calls, verdict.remaining, reset));
+        }
+    }
+
+    fn write(&self, headers: &mut HeaderMap) {
+        let Some((limit, remaining, reset)) = self.tightest else { return };
+        for (name, value) in [
+            ("ratelimit-policy", self.policies.join(", ")),
+            ("ratelimit", self.states.join(", ")),
+            ("x-ratelimit-limit", limit.to_string()),
+            ("x-ratelimit-remaining", remaining.to_string()),
+            ("x-ratelimit-reset", reset.to_string()),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+    }
+}
