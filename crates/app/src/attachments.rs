@@ -145,10 +145,6 @@ struct StoredFile {
     sha256: Vec<u8>,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("larger than the {0} bytes allowed")]
-struct TooLarge(u64);
-
 async fn store(app: &App, key: &Key, mut body: ByteStream) -> Result<StoredFile> {
     let limit = app.settings.attachment_bytes;
     let mut head = BytesMut::new();
@@ -169,12 +165,11 @@ async fn store(app: &App, key: &Key, mut body: ByteStream) -> Result<StoredFile>
                 let mut tally = tally.lock().await;
                 tally.0 += chunk.len() as u64;
                 tally.1.update(&chunk);
-                if tally.0 > limit { Err(Box::new(TooLarge(limit)) as BoxError) } else { Ok(chunk) }
+                if tally.0 > limit { Err(BoxError::from(Error::TooLarge { limit })) } else { Ok(chunk) }
             }
         })
     };
     app.blobs.put(key, &media_type, counted.boxed()).await.map_err(|e| match e {
-        BlobError::Aborted(cause) if cause.is::<TooLarge>() => Error::TooLarge { limit },
         BlobError::Aborted(cause) => broken_off(cause),
         other => storage(other),
     })?;
@@ -186,8 +181,12 @@ async fn store(app: &App, key: &Key, mut body: ByteStream) -> Result<StoredFile>
     })
 }
 
-fn broken_off(_: BoxError) -> Error {
-    Error::invalid("", "incomplete-body", "The upload broke off before its end.")
+/// Why a body ended early: it went over a limit on the way, or it broke off.
+fn broken_off(cause: BoxError) -> Error {
+    match cause.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(_) => Error::invalid("", "incomplete-body", "The upload broke off before its end."),
+    }
 }
 
 fn storage(error: BlobError) -> Error {

@@ -13,13 +13,15 @@ use tenon_core::{
 };
 use tenon_db::{
     Connection,
-    stories::{self as rows, Filter, Place, Stored},
+    stories::{self as rows, Place, Stored},
 };
 
 use crate::{
     App, Tx,
     access::{self, ProjectAccess},
 };
+
+pub use tenon_db::stories::Filter;
 
 /// At most this many stories move in one call.
 pub const MAX_MOVED: usize = 200;

@@ -7,10 +7,13 @@ pub mod api;
 pub mod csrf;
 pub mod endpoint;
 pub mod frame;
+pub mod live;
 pub mod network;
 pub mod openapi;
+pub mod paging;
 pub mod problem;
 pub mod readiness;
+pub mod views;
 
 mod hoops;
 mod pages;

@@ -1,0 +1,12 @@
+//! Live events: sockets, the streams they subscribe to, and the frames between.
+//!
+//! The log is the only source of a change. Bells on the bus say that there is something new and bring it along; when
+//! one is missing, the gap is read from the log, and heads are polled in case the last bell was the one lost.
+
+mod channel;
+pub mod frames;
+mod hub;
+mod socket;
+
+pub use hub::Hub;
+pub(crate) use socket::{Holder, Introduce, serve};
