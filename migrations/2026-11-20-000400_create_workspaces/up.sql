@@ -69,7 +69,10 @@ CREATE TABLE invitations (
     -- None: into the workspace itself.
     project_id uuid REFERENCES projects ON DELETE CASCADE,
     email text NOT NULL,
+    -- The account behind the address, once that is verified.
     user_id uuid REFERENCES users ON DELETE CASCADE,
+    -- Invited by handle: the inviter knows the person but not the address.
+    by_handle boolean NOT NULL,
     -- Exactly one of the two, by what it opens.
     workspace_role text,
     role_id uuid REFERENCES project_roles,

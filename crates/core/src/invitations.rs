@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Time,
+    changes::Stream,
     emails::Email,
-    ids::{InvitationId, ProjectId, RoleId, UserId, WorkspaceId},
+    ids::{InvitationId, ProjectId, RoleId, WorkspaceId},
     roles::WorkspaceRole,
     users::{PersonRef, Username},
 };
@@ -76,6 +77,48 @@ pub enum InvitedTo {
     },
 }
 
+impl InvitedTo {
+    /// The workspace, or that of the project.
+    pub const fn workspace_id(&self) -> WorkspaceId {
+        match self {
+            Self::Workspace { workspace_id, .. } | Self::Project { workspace_id, .. } => *workspace_id,
+        }
+    }
+    /// The project, when it is one.
+    pub const fn project_id(&self) -> Option<ProjectId> {
+        match self {
+            Self::Workspace { .. } => None,
+            Self::Project { project_id, .. } => Some(*project_id),
+        }
+    }
+    /// Where it leads, whatever the role.
+    pub const fn place(&self) -> Place {
+        match self {
+            Self::Workspace { workspace_id, .. } => Place::Workspace(*workspace_id),
+            Self::Project { project_id, .. } => Place::Project(*project_id),
+        }
+    }
+}
+
+/// A workspace or a project that people are invited into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A workspace.
+    Workspace(WorkspaceId),
+    /// A project.
+    Project(ProjectId),
+}
+
+impl Place {
+    /// The log of the place.
+    pub const fn stream(self) -> Stream {
+        match self {
+            Self::Workspace(id) => Stream::Workspace(id),
+            Self::Project(id) => Stream::Project(id),
+        }
+    }
+}
+
 /// Who is invited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invitee {
@@ -96,10 +139,10 @@ pub struct Invitation {
     pub place_name: String,
     /// Slug of the role.
     pub role_slug: String,
-    /// Address it goes to.
-    pub email: Email,
-    /// The account behind the address, once it is verified.
-    pub user_id: Option<UserId>,
+    /// Address it goes to; none for a person invited by handle, whose address is not the inviter's to know.
+    pub email: Option<Email>,
+    /// Who was invited by handle; none for an address: whether it has an account is not the inviter's to know.
+    pub user: Option<PersonRef>,
     /// Where it stands.
     pub status: InvitationStatus,
     /// Who invited; none once their account is gone.
@@ -112,6 +155,26 @@ pub struct Invitation {
     pub created_at: Time,
     /// Increases with every change.
     pub version: i64,
+}
+
+/// What the holder of a mailed link sees before answering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// Whether it opens a project; a workspace otherwise.
+    pub is_project: bool,
+    /// Name of the workspace or project.
+    pub place_name: String,
+    /// Name of who invites; none once their account is gone.
+    pub inviter: Option<String>,
+}
+
+/// A wish to invite.
+#[derive(Debug, Clone)]
+pub struct NewInvitation<R> {
+    /// Who.
+    pub invitee: Invitee,
+    /// As what.
+    pub role: R,
 }
 
 /// The result of inviting many at once.

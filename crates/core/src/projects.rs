@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Time,
     ids::{ProjectId, WorkspaceId},
+    roles::ProjectRole,
     text::{Color, TextError, text_type},
 };
 
@@ -93,6 +94,28 @@ pub struct Project {
     pub deleted_at: Option<Time>,
     /// Increases with every change.
     pub version: i64,
+}
+
+/// A project and the caller's place in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectWithRole {
+    /// The project.
+    pub project: Project,
+    /// The caller's role.
+    pub role: ProjectRole,
+    /// People in it.
+    pub members: i64,
+}
+
+/// Which of a person's projects to list.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectFilter {
+    /// Only those of this workspace.
+    pub workspace: Option<WorkspaceId>,
+    /// Only those put aside, or only those that are not.
+    pub archived: Option<bool>,
+    /// Those in the trash instead of those that are not.
+    pub trashed: bool,
 }
 
 /// A wish for a project.

@@ -84,6 +84,33 @@ pub struct ProjectRole {
     pub version: i64,
 }
 
+/// A wish for a role.
+#[derive(Debug, Clone)]
+pub struct NewRole {
+    /// What to call it.
+    pub name: RoleName,
+    /// What it may do.
+    pub permissions: ProjectPermissions,
+}
+
+/// A changed role; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct RolePatch {
+    /// New name.
+    pub name: Option<RoleName>,
+    /// What it may do from now on.
+    pub permissions: Option<ProjectPermissions>,
+}
+
+impl RoleName {
+    /// A stable word for a new role of this name; the `n`-th candidate, from 0, when others are taken.
+    pub fn slug(&self, n: usize) -> String {
+        let named = self.as_str().chars().any(char::is_alphanumeric);
+        let stem = if named { crate::workflows::slug_of(self.as_str()) } else { "role".to_owned() };
+        if n == 0 { stem } else { format!("{stem}-{}", n + 1) }
+    }
+}
+
 /// A role that every new project gets.
 #[derive(Debug, Clone, Copy)]
 pub struct BuiltinRole {

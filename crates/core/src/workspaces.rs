@@ -25,6 +25,8 @@ pub struct Workspace {
     pub color: Color,
     /// Made at.
     pub created_at: Time,
+    /// Moved to the trash at.
+    pub deleted_at: Option<Time>,
     /// Increases with every change.
     pub version: i64,
 }

@@ -177,6 +177,7 @@ diesel::table! {
         project_id -> Nullable<Uuid>,
         email -> Text,
         user_id -> Nullable<Uuid>,
+        by_handle -> Bool,
         workspace_role -> Nullable<Text>,
         role_id -> Nullable<Uuid>,
         status -> Text,
