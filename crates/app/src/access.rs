@@ -2,8 +2,8 @@
 
 use tenon_core::{
     Error, Result,
-    callers::{Caller, Person},
-    ids::{ProjectId, StoryId, WorkspaceId},
+    callers::{Caller, Credential, Person},
+    ids::{ProjectId, StoryId, UserId, WorkspaceId},
     permissions::{ProjectPermission, WorkspacePermission},
     roles::WorkspaceRole,
     tokens::Scope,
@@ -19,6 +19,17 @@ use crate::App;
 pub async fn person(app: &App, conn: &mut Connection, caller: &Caller) -> Result<Person> {
     let known = tenon_db::access::known(conn, &caller.credential, app.now()).await?;
     in_scope(known.ok_or(Error::Unauthenticated)?, caller)
+}
+
+/// Whose credential it is, to name their stream at the start of a write; the write looks the credential up again.
+pub async fn person_id(app: &App, caller: &Caller) -> Result<UserId> {
+    match caller.credential {
+        Credential::Session { user, .. } => Ok(user),
+        Credential::Token(_) => {
+            let mut conn = app.read().await?;
+            Ok(person(app, &mut conn, caller).await?.id)
+        }
+    }
 }
 
 /// The caller's person, who must administer the instance; for everybody else the thing does not exist.

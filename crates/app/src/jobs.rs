@@ -1,1 +1,3 @@
 //! Job handlers.
+
+pub mod link_invitations;

@@ -165,6 +165,11 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether this write holds the locks of all these streams.
+    pub fn holds(&self, streams: &[Stream]) -> bool {
+        streams.iter().all(|s| self.heads.contains_key(&s.uuid()))
+    }
+
     /// Records a change in a stream that this write holds.
     pub fn record(&mut self, stream: Stream, change: Change) -> Result<()> {
         let head = self

@@ -168,13 +168,22 @@ pub struct Preview {
     pub inviter: Option<String>,
 }
 
+/// The role that an invitation gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenRole {
+    /// In a workspace.
+    Workspace(WorkspaceRole),
+    /// In a project.
+    Project(RoleId),
+}
+
 /// A wish to invite.
 #[derive(Debug, Clone)]
-pub struct NewInvitation<R> {
+pub struct NewInvitation {
     /// Who.
     pub invitee: Invitee,
     /// As what.
-    pub role: R,
+    pub role: GivenRole,
 }
 
 /// The result of inviting many at once.
