@@ -22,7 +22,7 @@ pub mod projects;
 pub mod settings;
 pub mod statuses;
 pub mod stories;
-pub mod versions;
+mod versions;
 pub mod workflows;
 pub mod workspace_members;
 pub mod workspaces;

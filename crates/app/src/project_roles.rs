@@ -36,11 +36,11 @@ pub async fn create(app: &App, caller: &Caller, project: ProjectId, new: NewRole
         access.allow(P::CreateModifyDeleteRole)?;
         refuse_broken(new.permissions)?;
         let present = rows::of_project(tx.conn(), project).await?;
-        let free = |slug: &String| present.iter().all(|r| r.slug != *slug);
+        let slug = free_slug(&new, &present);
         let role = ProjectRole {
             id: app.id(),
             project_id: project,
-            slug: (0..).map(|n| new.name.slug(n)).find(free).expect("the numbers do not end"),
+            slug,
             name: new.name.clone(),
             is_owner: false,
             editable: true,
@@ -136,6 +136,17 @@ pub async fn delete(
 
 pub(crate) async fn find(conn: &mut Connection, project: ProjectId, id: RoleId) -> Result<ProjectRole> {
     rows::find(conn, project, id).await?.ok_or(Error::NotFound("role"))
+}
+
+fn free_slug(new: &NewRole, present: &[ProjectRole]) -> String {
+    let mut n = 0;
+    loop {
+        let slug = new.name.slug(n);
+        if present.iter().all(|role| role.slug != slug) {
+            return slug;
+        }
+        n += 1;
+    }
 }
 
 fn refuse_fixed(role: &ProjectRole) -> Result<()> {
