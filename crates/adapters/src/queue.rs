@@ -1,6 +1,8 @@
 //! Durable jobs: in the application's Postgres, or in memory.
 
+mod bell;
 mod memory;
+mod postgres;
 
 use std::sync::Arc;
 
@@ -11,29 +13,32 @@ use tenon_core::ports::{
     queue::{MAX_PAYLOAD_BYTES, NewJob, Queue, QueueError},
 };
 
-pub use memory::MemoryQueue;
+use tenon_db::Db;
 
-use crate::ConnectError;
+pub use memory::MemoryQueue;
 
 /// Which queue.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "backend", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Config {
+    /// The application's own Postgres.
+    Postgres {},
     /// Memory of this process; gone with it.
     Memory {},
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self::Memory {}
+        Self::Postgres {}
     }
 }
 
-/// Opens the configured queue.
-pub fn connect(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Queue>, ConnectError> {
-    Ok(match config {
+/// Opens the configured queue, within a runtime.
+pub fn connect(config: &Config, db: &Db, clock: Arc<dyn Clock>) -> Arc<dyn Queue> {
+    match config {
+        Config::Postgres {} => Arc::new(postgres::PostgresQueue::new(db.clone(), clock)),
         Config::Memory {} => Arc::new(MemoryQueue::new(clock)),
-    })
+    }
 }
 
 /// What is written down of a job whose worker vanished once too often.

@@ -16,7 +16,8 @@ use tenon_core::{
         queue::{Capabilities, LeasedJob, MAX_LOST_WORKERS, NewJob, Outcome, Queue, QueueError},
     },
 };
-use tokio::sync::Notify;
+
+use super::bell::Bell;
 
 /// Finished jobs remembered, dead ones included.
 const HISTORY: usize = 10_000;
@@ -25,7 +26,7 @@ const HISTORY: usize = 10_000;
 pub struct MemoryQueue {
     clock: Arc<dyn Clock>,
     jobs: Mutex<Jobs>,
-    news: Notify,
+    bell: Bell,
 }
 
 /// A waiting job's place: higher priority first, then earlier, then smaller id.
@@ -56,19 +57,13 @@ struct Lease {
 impl MemoryQueue {
     /// An empty queue.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, jobs: Mutex::default(), news: Notify::new() }
+        Self { clock, jobs: Mutex::default(), bell: Bell::default() }
     }
 
     /// The dead, with their errors.
     pub fn dead(&self) -> Vec<(JobId, String)> {
         let jobs = self.jobs();
         jobs.finished.iter().filter_map(|(id, error)| Some((*id, error.clone()?))).collect()
-    }
-
-    fn wake(&self) {
-        self.news.notify_waiters();
-        // Somebody between `fetch` and `wait` must not miss it.
-        self.news.notify_one();
     }
 
     fn jobs(&self) -> MutexGuard<'_, Jobs> {
@@ -85,7 +80,7 @@ impl Queue for MemoryQueue {
     async fn push(&self, new: Vec<NewJob>) -> Result<(), QueueError> {
         super::refuse_large_payloads(&new)?;
         self.jobs().add_all(new);
-        self.wake();
+        self.bell.ring();
         Ok(())
     }
 
@@ -113,7 +108,7 @@ impl Queue for MemoryQueue {
 
     async fn settle(&self, worker: &str, outcomes: Vec<(JobId, Outcome)>) -> Result<(), QueueError> {
         self.jobs().settle_all(worker, outcomes);
-        self.wake();
+        self.bell.ring();
         Ok(())
     }
 
@@ -125,15 +120,14 @@ impl Queue for MemoryQueue {
     }
 
     async fn notify(&self, _queues: &[String]) {
-        self.wake();
+        self.bell.ring();
     }
 
     async fn wait(&self, queues: &[String], at_most: Duration) {
-        let news = self.news.notified();
         let next = self.jobs().next_due(queues);
         let until_due = next.map(|due| (due - self.clock.now()).to_std().unwrap_or_default());
         let at_most = until_due.map_or(at_most, |due| due.min(at_most));
-        let _ = tokio::time::timeout(at_most, news).await;
+        self.bell.wait(at_most).await;
     }
 }
 

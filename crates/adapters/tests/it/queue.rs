@@ -1,9 +1,30 @@
 //! Queues.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tenon_adapters::queue::MemoryQueue;
-use tenon_testkit::{clock::FakeClock, queue_laws};
+use serde_json::json;
+use tenon_adapters::queue::{Config, MemoryQueue, connect};
+use tenon_core::{
+    ids::JobId,
+    ports::{
+        clock::Clock,
+        queue::{NewJob, Outcome, Queue},
+    },
+};
+use tenon_db::{
+    Db,
+    jobs::{self, admin, notices, outbox},
+    transaction,
+};
+use tenon_testkit::{
+    TestDb,
+    clock::FakeClock,
+    laws::{DEADLINE, soon},
+    queue_laws,
+};
 
 pub(crate) mod fixtures {
     use futures_util::FutureExt as _;
@@ -19,6 +40,188 @@ pub(crate) mod fixtures {
         let dead = move || std::future::ready(seen.dead()).boxed();
         Some(Fixture { elsewhere: queue.clone(), queue, clock, dead: Box::new(dead), keep: Box::new(()) })
     }
+
+    pub(crate) async fn postgres() -> Option<Fixture> {
+        let database = TestDb::new().await;
+        let clock = FakeClock::new();
+        let queue = super::postgres_queue(database.db(), &clock);
+        let elsewhere = super::postgres_queue(database.db(), &clock);
+        let db = database.db().clone();
+        let dead = move || dead(db.clone()).boxed();
+        Some(Fixture { queue, clock, elsewhere, dead: Box::new(dead), keep: Box::new(database) })
+    }
+
+    async fn dead(db: Db) -> Vec<(JobId, String)> {
+        let filter = admin::Filter { state: Some(admin::State::Dead), ..admin::Filter::default() };
+        let rows = admin::list(&mut db.conn().await.unwrap(), &filter, None, 100).await.unwrap();
+        rows.into_iter().map(|row| (row.id.into(), row.error.unwrap_or_default())).collect()
+    }
 }
 
 queue_laws!(memory, crate::queue::fixtures::memory);
+queue_laws!(postgres, crate::queue::fixtures::postgres);
+
+#[tokio::test]
+async fn a_rolled_back_transaction_enqueues_nothing() {
+    let t = Test::new().await;
+    let (gone, kept) = (t.job(), t.job());
+    for (job, commits) in [(&gone, false), (&kept, true)] {
+        let mut conn = t.database.db().conn().await.unwrap();
+        transaction::begin(&mut conn).await.unwrap();
+        jobs::insert(&mut conn, std::slice::from_ref(job)).await.unwrap();
+        assert_eq!(t.fetch(10).await, [], "seen before the commit");
+        if commits {
+            transaction::commit(&mut conn).await.unwrap();
+        } else {
+            transaction::rollback(&mut conn).await.unwrap();
+        }
+    }
+    assert_eq!(t.fetch(10).await, [kept.id]);
+}
+
+#[tokio::test]
+async fn another_process_hears_of_a_push_without_looking() {
+    let t = Test::new().await;
+    let elsewhere = postgres_queue(t.database.db(), &t.clock);
+    let queues = ["default".to_owned()];
+    let (began, mut heard_at_once) = (Instant::now(), 0);
+    while heard_at_once < 6 {
+        assert!(began.elapsed() < DEADLINE, "pushes are found by polling only");
+        let waiting = async {
+            let since = Instant::now();
+            t.queue.wait(&queues, DEADLINE).await;
+            since.elapsed()
+        };
+        let pushing = async { elsewhere.push(vec![t.job()]).await.unwrap() };
+        let (waited, ()) = tokio::join!(waiting, pushing);
+        // Polling takes longer. The first two may be the listener's own doing, as it begins to hear.
+        if waited < Duration::from_secs(1) {
+            heard_at_once += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_listening_connection_is_made_again() {
+    let t = Test::new().await;
+    let mut conn = t.database.db().dedicated().await.unwrap();
+    let cut = async |conn: &mut tenon_db::Connection| notices::cut(conn).await.unwrap();
+    let until = Instant::now() + DEADLINE;
+    while cut(&mut conn).await == 0 {
+        assert!(Instant::now() < until, "nobody listens");
+        tokio::task::yield_now().await;
+    }
+    while cut(&mut conn).await == 0 {
+        assert!(Instant::now() < until, "nobody listens again");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_outbox_is_emptied_in_order() {
+    let t = Test::new().await;
+    let sent: Vec<NewJob> =
+        (0..5).map(|_| NewJob { correlation_id: Some("r".to_owned()), ..t.job() }).collect();
+    let mut conn = t.database.db().conn().await.unwrap();
+    outbox::insert(&mut conn, &sent).await.unwrap();
+    let first = outbox::oldest(&mut conn, 3).await.unwrap();
+    let places: Vec<i64> = first.iter().map(|(place, _)| *place).collect();
+    outbox::remove(&mut conn, &places).await.unwrap();
+    let rest = outbox::oldest(&mut conn, 10).await.unwrap();
+    let all: Vec<NewJob> = first.into_iter().chain(rest).map(|(_, job)| job).collect();
+    assert_eq!(all, sent);
+}
+
+#[tokio::test]
+async fn a_dead_job_can_be_retried_or_discarded() {
+    let t = Test::new().await;
+    let (again, never) = (t.job(), t.job());
+    t.queue.push(vec![again.clone(), never.clone()]).await.unwrap();
+    t.fetch(2).await;
+    let dead = || Outcome::Dead { error: "broken".to_owned() };
+    t.queue.settle("w", vec![(again.id, dead()), (never.id, dead())]).await.unwrap();
+    let mut conn = t.database.db().conn().await.unwrap();
+    let now = t.clock.now();
+    let queues = admin::queues(&mut conn, now).await.unwrap();
+    assert_eq!((queues[0].waiting, queues[0].running, queues[0].dead), (0, 0, 2));
+    assert!(admin::retry(&mut conn, again.id, now).await.unwrap());
+    assert!(!admin::retry(&mut conn, again.id, now).await.unwrap());
+    assert!(admin::discard(&mut conn, never.id).await.unwrap());
+    assert!(!admin::discard(&mut conn, never.id).await.unwrap());
+    assert_eq!(t.fetch(2).await, [again.id]);
+    let rows = admin::list(&mut conn, &admin::Filter::default(), None, 10).await.unwrap();
+    let seen: Vec<_> =
+        rows.iter().map(|row| (row.state.as_str(), row.attempts, row.error.as_deref())).collect();
+    assert_eq!(seen, [("running", 1, Some("broken"))]);
+}
+
+#[tokio::test]
+async fn a_cancelled_job_never_runs_and_a_hurried_one_runs_now() {
+    let t = Test::new().await;
+    let later = t.clock.now() + Duration::from_hours(1);
+    let (cancelled, hurried) = (NewJob { run_at: later, ..t.job() }, NewJob { run_at: later, ..t.job() });
+    t.queue.push(vec![cancelled.clone(), hurried.clone()]).await.unwrap();
+    let mut conn = t.database.db().conn().await.unwrap();
+    assert!(admin::cancel(&mut conn, cancelled.id, t.clock.now()).await.unwrap());
+    assert!(admin::run_now(&mut conn, hurried.id, t.clock.now()).await.unwrap());
+    assert_eq!(t.fetch(10).await, [hurried.id]);
+    assert!(!admin::cancel(&mut conn, hurried.id, t.clock.now()).await.unwrap(), "it runs already");
+    t.clock.advance(Duration::from_hours(2));
+    t.queue.push(vec![cancelled]).await.unwrap();
+    t.queue.settle("w", vec![(hurried.id, Outcome::Done)]).await.unwrap();
+    assert_eq!(t.fetch(10).await, []);
+}
+
+#[tokio::test]
+async fn finished_jobs_are_forgotten_by_age() {
+    let t = Test::new().await;
+    let (done, dead) = (t.job(), t.job());
+    t.queue.push(vec![done.clone(), dead.clone()]).await.unwrap();
+    t.fetch(2).await;
+    let outcomes = vec![(done.id, Outcome::Done), (dead.id, Outcome::Dead { error: String::new() })];
+    t.queue.settle("w", outcomes).await.unwrap();
+    let mut conn = t.database.db().conn().await.unwrap();
+    let day = Duration::from_hours(24);
+    for (days, forgotten) in [(0, 0), (2, 1), (6, 1)] {
+        t.clock.advance(day * days);
+        let now = t.clock.now();
+        assert_eq!(admin::prune(&mut conn, now - day, now - 7 * day, 100).await.unwrap(), forgotten);
+    }
+}
+
+/// A queue in a database of its own.
+struct Test {
+    queue: Arc<dyn Queue>,
+    clock: FakeClock,
+    database: TestDb,
+}
+
+impl Test {
+    async fn new() -> Self {
+        let (database, clock) = (TestDb::new().await, FakeClock::new());
+        Self { queue: postgres_queue(database.db(), &clock), clock, database }
+    }
+
+    fn job(&self) -> NewJob {
+        NewJob {
+            id: uuid::Uuid::now_v7().into(),
+            name: "count_sheep".to_owned(),
+            payload: json!({"n": 1}),
+            queue: "default".to_owned(),
+            priority: 0,
+            run_at: self.clock.now(),
+            max_attempts: 3,
+            correlation_id: None,
+        }
+    }
+
+    async fn fetch(&self, limit: usize) -> Vec<JobId> {
+        let queues = ["default".to_owned()];
+        let fetching = self.queue.fetch("w", &queues, limit, Duration::from_secs(30));
+        soon(fetching).await.unwrap().into_iter().map(|job| job.id).collect()
+    }
+}
+
+fn postgres_queue(db: &Db, clock: &FakeClock) -> Arc<dyn Queue> {
+    connect(&Config::Postgres {}, db, Arc::new(clock.clone()))
+}

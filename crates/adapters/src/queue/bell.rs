@@ -1,0 +1,21 @@
+//! Wakes the workers of this process.
+
+use std::time::Duration;
+
+use tokio::{sync::Notify, time::timeout};
+
+/// Wakes everybody who waits; somebody between looking and waiting is not missed.
+#[derive(Default)]
+pub(super) struct Bell(Notify);
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        self.0.notify_waiters();
+        self.0.notify_one();
+    }
+
+    /// Returns at the next ring, or after `at_most`.
+    pub(super) async fn wait(&self, at_most: Duration) {
+        let _ = timeout(at_most, self.0.notified()).await;
+    }
+}

@@ -1,0 +1,176 @@
+//! Jobs in the application's own Postgres: enqueued in the caller's transaction, taken with `SKIP LOCKED`.
+//!
+//! A worker hears of new jobs by a bell within the process, by a notice from other processes, and by looking
+//! every now and then: only the last of these is certain.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tenon_core::{
+    Time,
+    ids::JobId,
+    ports::{
+        clock::Clock,
+        queue::{Capabilities, LeasedJob, NewJob, Outcome, Queue, QueueError},
+    },
+};
+use tenon_db::{
+    Db,
+    jobs::{self, notices::Notices},
+};
+use tokio::{sync::Mutex, task::JoinSet, time::sleep};
+
+use super::bell::Bell;
+
+/// The longest that a worker waits without looking: what a lost notice costs.
+const POLL: Duration = Duration::from_millis(1500);
+/// How often leases that ran out are looked for.
+const TAKE_BACK_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) struct PostgresQueue {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    bell: Arc<Bell>,
+    /// Tells our own notices from those of others.
+    instance: String,
+    /// A notice is due; whoever holds the lock sends it for all.
+    notice_due: AtomicBool,
+    sending: Mutex<()>,
+    /// When leases were last looked at, in microseconds.
+    taken_back_at: AtomicI64,
+    /// Hears notices for as long as the queue is there.
+    _listener: JoinSet<()>,
+}
+
+impl PostgresQueue {
+    /// Must be called within a runtime: it listens in the background.
+    pub(super) fn new(db: Db, clock: Arc<dyn Clock>) -> Self {
+        let bell = Arc::new(Bell::default());
+        let instance = uuid::Uuid::now_v7().simple().to_string();
+        let mut listener = JoinSet::new();
+        listener.spawn(listen(db.clone(), bell.clone(), instance.clone()));
+        Self {
+            db,
+            clock,
+            bell,
+            instance,
+            notice_due: AtomicBool::new(false),
+            sending: Mutex::new(()),
+            taken_back_at: AtomicI64::new(i64::MIN),
+            _listener: listener,
+        }
+    }
+
+    async fn conn(&self) -> Result<tenon_db::PooledConnection, QueueError> {
+        self.db.conn().await.map_err(unavailable)
+    }
+
+    /// Whether leases are due to be looked at, by whichever worker asks first.
+    fn take_back_is_due(&self, now: Time) -> bool {
+        let now = now.timestamp_micros();
+        let every = i64::try_from(TAKE_BACK_EVERY.as_micros()).unwrap_or(i64::MAX);
+        let due = |last: i64| (last.saturating_add(every) <= now).then_some(now);
+        self.taken_back_at.try_update(Ordering::SeqCst, Ordering::SeqCst, due).is_ok()
+    }
+}
+
+#[async_trait]
+impl Queue for PostgresQueue {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { durable: true, transactional: true, priority: true }
+    }
+
+    async fn push(&self, new: Vec<NewJob>) -> Result<(), QueueError> {
+        super::refuse_large_payloads(&new)?;
+        let mut conn = self.conn().await?;
+        jobs::insert(&mut conn, &new).await.map_err(unavailable)?;
+        // Back to the pool before the notice asks for one.
+        drop(conn);
+        self.notify(&[]).await;
+        Ok(())
+    }
+
+    async fn fetch(
+        &self,
+        worker: &str,
+        queues: &[String],
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<LeasedJob>, QueueError> {
+        let now = self.clock.now();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut conn = self.conn().await?;
+        if self.take_back_is_due(now) {
+            jobs::take_back_expired(&mut conn, now).await.map_err(unavailable)?;
+        }
+        jobs::fetch(&mut conn, worker, queues, limit, now, now + lease).await.map_err(unavailable)
+    }
+
+    async fn settle(&self, worker: &str, outcomes: Vec<(JobId, Outcome)>) -> Result<(), QueueError> {
+        let now = self.clock.now();
+        let mut conn = self.conn().await?;
+        jobs::settle(&mut conn, worker, &outcomes, now).await.map_err(unavailable)?;
+        drop(conn);
+        let ready = |outcome: &Outcome| match outcome {
+            Outcome::Released => true,
+            Outcome::Retry { at, .. } => *at <= now,
+            Outcome::Done | Outcome::Dead { .. } => false,
+        };
+        if outcomes.iter().any(|(_, outcome)| ready(outcome)) {
+            self.notify(&[]).await;
+        }
+        Ok(())
+    }
+
+    async fn renew(&self, worker: &str, jobs: &[JobId], lease: Duration) -> Result<Vec<JobId>, QueueError> {
+        let until = self.clock.now() + lease;
+        let mut conn = self.conn().await?;
+        jobs::renew(&mut conn, worker, jobs, until).await.map_err(unavailable)
+    }
+
+    async fn notify(&self, _queues: &[String]) {
+        self.bell.ring();
+        self.notice_due.store(true, Ordering::SeqCst);
+        // While one notice is on its way the next ones wait, and the first of them speaks for all.
+        let _sending = self.sending.lock().await;
+        if self.notice_due.swap(false, Ordering::SeqCst)
+            && let Ok(mut conn) = self.conn().await
+        {
+            // Others look for themselves before long.
+            let _ = jobs::notices::send(&mut conn, &self.instance).await;
+        }
+    }
+
+    async fn wait(&self, _queues: &[String], at_most: Duration) {
+        self.bell.wait(at_most.min(POLL)).await;
+    }
+}
+
+/// Rings the bell at every notice of another process, over a connection of its own that is made again when lost.
+async fn listen(db: Db, bell: Arc<Bell>, instance: String) {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        if let Ok(mut notices) = Notices::listen(&db).await {
+            pause = Duration::from_millis(100);
+            // Something may have come while nobody listened.
+            bell.ring();
+            while let Some(sender) = notices.next().await {
+                if sender != instance {
+                    bell.ring();
+                }
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+fn unavailable(e: tenon_db::Error) -> QueueError {
+    QueueError::Unavailable(e.into())
+}

@@ -1,0 +1,241 @@
+//! Looking after jobs: what there is, and what an administrator may do about it.
+
+use diesel::{QueryableByName, sql_types as st};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use tenon_core::{Time, ids::JobId};
+use uuid::Uuid;
+
+use crate::{error::Result, sql::sql};
+
+/// Where a job is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not taken yet.
+    Waiting,
+    /// In a worker's hands.
+    Running,
+    /// Finished well.
+    Done,
+    /// Given up, with its error.
+    Dead,
+    /// Taken back before it ran.
+    Cancelled,
+}
+
+impl State {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+        }
+    }
+    /// The state of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Waiting, Self::Running, Self::Done, Self::Dead, Self::Cancelled]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+    }
+}
+
+/// Which jobs.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In this state.
+    pub state: Option<State>,
+    /// Of this queue.
+    pub queue: Option<String>,
+    /// Of this name.
+    pub name: Option<String>,
+}
+
+/// A job as an administrator sees it.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct JobRow {
+    /// Its id.
+    #[diesel(sql_type = st::Uuid)]
+    pub id: Uuid,
+    /// Its queue.
+    #[diesel(sql_type = st::Text)]
+    pub queue: String,
+    /// Name of its handler.
+    #[diesel(sql_type = st::Text)]
+    pub name: String,
+    /// What the handler gets.
+    #[diesel(sql_type = st::Json)]
+    pub payload: serde_json::Value,
+    /// Word of its [`State`].
+    #[diesel(sql_type = st::Text)]
+    pub state: String,
+    /// −100 to 100, higher first.
+    #[diesel(sql_type = st::SmallInt)]
+    pub priority: i16,
+    /// Not before, while it waits.
+    #[diesel(sql_type = st::Nullable<st::Timestamptz>)]
+    pub run_at: Option<Time>,
+    /// How often it was tried.
+    #[diesel(sql_type = st::Integer)]
+    pub attempts: i32,
+    /// How often it is tried at most.
+    #[diesel(sql_type = st::Integer)]
+    pub max_attempts: i32,
+    /// The request that caused it.
+    #[diesel(sql_type = st::Nullable<st::Text>)]
+    pub correlation_id: Option<String>,
+    /// Who runs it.
+    #[diesel(sql_type = st::Nullable<st::Text>)]
+    pub worker: Option<String>,
+    /// When it was added.
+    #[diesel(sql_type = st::Timestamptz)]
+    pub created_at: Time,
+    /// When it was last taken.
+    #[diesel(sql_type = st::Nullable<st::Timestamptz>)]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    #[diesel(sql_type = st::Nullable<st::Timestamptz>)]
+    pub finished_at: Option<Time>,
+    /// Why it last failed.
+    #[diesel(sql_type = st::Nullable<st::Text>)]
+    pub error: Option<String>,
+}
+
+/// Jobs in order of their ids, so the oldest first, after `after`.
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    filter: &Filter,
+    after: Option<JobId>,
+    limit: i64,
+) -> Result<Vec<JobRow>> {
+    let rows = sql("SELECT * FROM (
+           SELECT id, queue, name, payload, CASE WHEN worker IS NULL THEN 'waiting' ELSE 'running' END AS state,
+                  priority, run_at, attempts, max_attempts, correlation_id, worker, created_at, started_at,
+                  NULL::timestamptz AS finished_at, error
+           FROM jobs
+           UNION ALL
+           SELECT id, queue, name, payload, state, priority, NULL, attempts, max_attempts, correlation_id, NULL,
+                  created_at, started_at, finished_at, error
+           FROM finished_jobs
+         ) j
+         WHERE ($1 IS NULL OR j.state = $1) AND ($2 IS NULL OR j.queue = $2) AND ($3 IS NULL OR j.name = $3)
+           AND ($4 IS NULL OR j.id > $4)
+         ORDER BY j.id LIMIT $5")
+    .bind::<st::Nullable<st::Text>, _>(filter.state.map(State::as_str))
+    .bind::<st::Nullable<st::Text>, _>(filter.queue.as_deref())
+    .bind::<st::Nullable<st::Text>, _>(filter.name.as_deref())
+    .bind::<st::Nullable<st::Uuid>, _>(after.map(JobId::uuid))
+    .bind::<st::BigInt, _>(limit)
+    .load(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// Makes a dead job wait again, with all its attempts; says whether there was one.
+pub async fn retry(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Result<bool> {
+    let changed = sql("WITH dead AS (
+           DELETE FROM finished_jobs WHERE id = $1 AND state = 'dead' RETURNING *
+         )
+         INSERT INTO jobs (id, queue, name, payload, priority, run_at, max_attempts, correlation_id, created_at, error)
+         SELECT id, queue, name, payload, priority, $2, max_attempts, correlation_id, created_at, error FROM dead")
+    .bind::<st::Uuid, _>(job.uuid())
+    .bind::<st::Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
+    Ok(changed == 1)
+}
+
+/// Forgets a dead job; says whether there was one.
+pub async fn discard(conn: &mut AsyncPgConnection, job: JobId) -> Result<bool> {
+    let changed = sql("DELETE FROM finished_jobs WHERE id = $1 AND state = 'dead'")
+        .bind::<st::Uuid, _>(job.uuid())
+        .execute(conn)
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Takes a waiting job back; says whether it was still waiting.
+pub async fn cancel(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Result<bool> {
+    let changed = sql("WITH cancelled AS (
+           DELETE FROM jobs WHERE id = $1 AND worker IS NULL RETURNING *
+         )
+         INSERT INTO finished_jobs (id, queue, name, payload, priority, state, attempts, max_attempts,
+                                    correlation_id, created_at, started_at, finished_at, error)
+         SELECT id, queue, name, payload, priority, 'cancelled', attempts, max_attempts,
+                correlation_id, created_at, started_at, $2, error
+         FROM cancelled")
+    .bind::<st::Uuid, _>(job.uuid())
+    .bind::<st::Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
+    Ok(changed == 1)
+}
+
+/// Makes a waiting job ready now; says whether it was waiting.
+pub async fn run_now(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Result<bool> {
+    let changed = sql("UPDATE jobs SET run_at = least(run_at, $2) WHERE id = $1 AND worker IS NULL")
+        .bind::<st::Uuid, _>(job.uuid())
+        .bind::<st::Timestamptz, _>(now)
+        .execute(conn)
+        .await?;
+    Ok(changed == 1)
+}
+
+/// How a queue fares.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct QueueRow {
+    /// Its name.
+    #[diesel(sql_type = st::Text)]
+    pub queue: String,
+    /// Ready or delayed.
+    #[diesel(sql_type = st::BigInt)]
+    pub waiting: i64,
+    /// In workers' hands.
+    #[diesel(sql_type = st::BigInt)]
+    pub running: i64,
+    /// Given up.
+    #[diesel(sql_type = st::BigInt)]
+    pub dead: i64,
+    /// Since when the job has been ready that has been ready longest.
+    #[diesel(sql_type = st::Nullable<st::Timestamptz>)]
+    pub ready_since: Option<Time>,
+}
+
+/// Every queue that has a job, alive or dead, in order of its name.
+pub async fn queues(conn: &mut AsyncPgConnection, now: Time) -> Result<Vec<QueueRow>> {
+    let rows = sql("SELECT queue, sum(waiting)::bigint AS waiting, sum(running)::bigint AS running,
+                sum(dead)::bigint AS dead, min(ready_since) AS ready_since
+         FROM (
+           SELECT queue, count(*) FILTER (WHERE worker IS NULL) AS waiting, count(worker) AS running, 0 AS dead,
+                  min(run_at) FILTER (WHERE worker IS NULL AND run_at <= $1) AS ready_since
+           FROM jobs GROUP BY queue
+           UNION ALL
+           SELECT queue, 0, 0, count(*), NULL FROM finished_jobs WHERE state = 'dead' GROUP BY queue
+         ) q
+         GROUP BY queue ORDER BY queue")
+    .bind::<st::Timestamptz, _>(now)
+    .load(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// Forgets at most `limit` jobs that ended before: the dead `dead_before`, others `done_before`. Says how many.
+pub async fn prune(
+    conn: &mut AsyncPgConnection,
+    done_before: Time,
+    dead_before: Time,
+    limit: i64,
+) -> Result<usize> {
+    let pruned = sql("DELETE FROM finished_jobs WHERE id IN (
+           SELECT id FROM finished_jobs
+           WHERE (state IN ('done', 'cancelled') AND finished_at < $1) OR (state = 'dead' AND finished_at < $2)
+           LIMIT $3
+         )")
+    .bind::<st::Timestamptz, _>(done_before)
+    .bind::<st::Timestamptz, _>(dead_before)
+    .bind::<st::BigInt, _>(limit)
+    .execute(conn)
+    .await?;
+    Ok(pruned)
+}

@@ -1,0 +1,3 @@
+DROP TABLE outbox;
+DROP TABLE finished_jobs;
+DROP TABLE jobs;
