@@ -13,6 +13,7 @@ pub mod openapi;
 pub mod paging;
 pub mod problem;
 pub mod readiness;
+pub mod serve;
 pub mod views;
 
 mod hoops;

@@ -15,7 +15,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tenon_adapters::{blob, bus, cache, limiter, mail, queue};
-use tenon_core::secrets::Secret;
+use tenon_core::{accounts::Registration, secrets::Secret};
 use url::Url;
 
 pub(crate) use self::{
@@ -59,6 +59,7 @@ pub(crate) struct Config {
     pub(crate) cache: cache::Config,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
+    pub(crate) retention: Retention,
     pub(crate) rate_limits: RateLimits,
     pub(crate) worker: Worker,
     pub(crate) metrics: Metrics,
@@ -82,6 +83,7 @@ impl Default for Config {
             cache: cache::Config::default(),
             auth: Auth::default(),
             limits: Limits::default(),
+            retention: Retention::default(),
             rate_limits: RateLimits::default(),
             worker: Worker::default(),
             metrics: Metrics::default(),
@@ -113,8 +115,8 @@ pub(crate) struct Server {
     pub(crate) cors_origins: Vec<String>,
     /// How long a request may take; uploads, downloads and websockets are exempt.
     pub(crate) request_timeout: Span,
-    /// Largest request body, uploads aside.
-    pub(crate) max_body_bytes: Size,
+    /// Whether answers are compressed; a proxy in front may do it instead.
+    pub(crate) compression: bool,
     /// How long requests and jobs that run may go on after the process was asked to stop.
     pub(crate) shutdown_grace: Span,
 }
@@ -127,7 +129,7 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
             request_timeout: Span::seconds(30),
-            max_body_bytes: Size::mebibytes(2),
+            compression: true,
             shutdown_grace: Span::seconds(30),
         }
     }
@@ -178,6 +180,8 @@ pub(crate) struct Auth {
     pub(crate) access_token_ttl: Span,
     /// How long a session lasts that nobody uses.
     pub(crate) refresh_token_ttl: Span,
+    /// How long a refresh token that was used is still taken for a lost answer rather than for theft.
+    pub(crate) refresh_grace: Span,
     /// Who may sign up.
     pub(crate) registration: Registration,
 }
@@ -188,22 +192,10 @@ impl Default for Auth {
             signing_keys: Vec::new(),
             access_token_ttl: Span::minutes(15),
             refresh_token_ttl: Span::days(30),
+            refresh_grace: Span::seconds(10),
             registration: Registration::default(),
         }
     }
-}
-
-/// Who may sign up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Registration {
-    /// Anybody.
-    #[default]
-    Open,
-    /// Whoever was invited.
-    Invite,
-    /// Nobody; an administrator makes accounts.
-    Closed,
 }
 
 /// How much there may be.
@@ -214,11 +206,38 @@ pub(crate) struct Limits {
     pub(crate) attachment_bytes: Size,
     /// Most workflows of a project.
     pub(crate) workflows_per_project: u32,
+    /// Most statuses of a workflow.
+    pub(crate) statuses_per_workflow: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { attachment_bytes: Size::mebibytes(100), workflows_per_project: 8 }
+        Self { attachment_bytes: Size::mebibytes(100), workflows_per_project: 8, statuses_per_workflow: 50 }
+    }
+}
+
+/// How long things are kept that nobody needs any more.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Retention {
+    /// What was deleted, until it is gone for good.
+    pub(crate) trash: Span,
+    /// The log of changes, from which clients catch up and activity is shown.
+    pub(crate) log: Span,
+    /// The bytes of removed files; at least as long as the oldest backup that is kept.
+    pub(crate) backup_window: Span,
+    /// Accounts whose address was never verified.
+    pub(crate) unverified: Span,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            trash: Span::days(30),
+            log: Span::days(30),
+            backup_window: Span::days(35),
+            unverified: Span::days(7),
+        }
     }
 }
 
@@ -239,9 +258,9 @@ pub(crate) struct RateLimits {
 impl Default for RateLimits {
     fn default() -> Self {
         Self {
-            anonymous: Rate::per_minute(60),
+            anonymous: Rate::per_minute(120),
             session: Rate::per_minute(1200),
-            token: Rate::per_minute(600),
+            token: Rate::per_minute(1200),
             login: Rate::per_minute(10),
         }
     }

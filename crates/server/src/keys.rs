@@ -11,33 +11,25 @@ use std::{
 
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use tenon_app::crypto::SigningKey;
 use tenon_core::{ports::randomness::Randomness, secrets::Secret};
 
 const SHORTEST: usize = 32;
 
-/// A key with the name that tokens carry in `kid`.
-#[derive(Debug, Clone)]
-pub(crate) struct SigningKey {
-    pub(crate) kid: String,
-    pub(crate) secret: Secret<Vec<u8>>,
-}
-
-impl SigningKey {
-    /// Reads `name:secret`, or says what is wrong with it without showing it.
-    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        let (kid, secret) = text.trim().split_once(':').ok_or("must be written as name:secret")?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if kid.is_empty() || !kid.chars().all(plain) {
-            return Err("needs a name of letters, digits, - and _");
-        }
-        let secret = URL_SAFE_NO_PAD
-            .decode(secret.trim_end_matches('='))
-            .map_err(|_| "has a secret that is not base64url")?;
-        if secret.len() < SHORTEST {
-            return Err("has a secret shorter than 32 bytes");
-        }
-        Ok(Self { kid: kid.to_owned(), secret: Secret::new(secret) })
+/// Reads `name:secret`, or says what is wrong with it without showing it.
+pub(crate) fn parse(text: &str) -> Result<SigningKey, &'static str> {
+    let (kid, secret) = text.trim().split_once(':').ok_or("must be written as name:secret")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if kid.is_empty() || !kid.chars().all(plain) {
+        return Err("needs a name of letters, digits, - and _");
     }
+    let secret = URL_SAFE_NO_PAD
+        .decode(secret.trim_end_matches('='))
+        .map_err(|_| "has a secret that is not base64url")?;
+    if secret.len() < SHORTEST {
+        return Err("has a secret shorter than 32 bytes");
+    }
+    Ok(SigningKey { kid: kid.to_owned(), secret: Secret::new(secret) })
 }
 
 /// The configured keys, or else those in `dir`, where one is made when there is none.
@@ -47,10 +39,7 @@ pub(crate) fn load(
     randomness: &dyn Randomness,
 ) -> anyhow::Result<Vec<SigningKey>> {
     if !configured.is_empty() {
-        return configured
-            .iter()
-            .map(|key| SigningKey::parse(key.expose()).map_err(anyhow::Error::msg))
-            .collect();
+        return configured.iter().map(|key| parse(key.expose()).map_err(anyhow::Error::msg)).collect();
     }
     let path = dir.join("signing-keys");
     let text = match fs::read_to_string(&path) {
@@ -63,7 +52,7 @@ pub(crate) fn load(
     let keys: Vec<SigningKey> = text
         .lines()
         .filter(|line| !line.trim().is_empty())
-        .map(SigningKey::parse)
+        .map(parse)
         .collect::<Result<_, _>>()
         .map_err(|wrong| anyhow::anyhow!("a key in {} {wrong}", path.display()))?;
     anyhow::ensure!(
@@ -105,7 +94,7 @@ mod tests {
 
     use tenon_core::{ports::randomness::Randomness, secrets::Secret};
 
-    use super::{SigningKey, load};
+    use super::{load, parse};
 
     struct Counting;
 
@@ -143,8 +132,8 @@ mod tests {
 
     #[test]
     fn a_short_or_nameless_key_is_refused() {
-        assert_eq!(SigningKey::parse("a:c2hvcnQ").unwrap_err(), "has a secret shorter than 32 bytes");
-        assert!(SigningKey::parse("c2hvcnQ").is_err());
-        assert!(SigningKey::parse(&format!(":{}", "A".repeat(43))).is_err());
+        assert_eq!(parse("a:c2hvcnQ").unwrap_err(), "has a secret shorter than 32 bytes");
+        assert!(parse("c2hvcnQ").is_err());
+        assert!(parse(&format!(":{}", "A".repeat(43))).is_err());
     }
 }

@@ -5,7 +5,11 @@ mod commands;
 mod config;
 mod database;
 mod keys;
+mod lifecycle;
+mod listener;
 mod output;
+mod telemetry;
+mod wiring;
 
 fn main() -> std::process::ExitCode {
     cli::run()

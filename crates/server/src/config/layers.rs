@@ -343,8 +343,8 @@ mod tests {
 
     #[test]
     fn lists_in_the_environment_are_comma_separated() {
-        let config = environment(&[("TENON__WORKER__QUEUES", "mail, webhooks")]).load().unwrap();
-        assert_eq!(config.worker.queues, ["mail", "webhooks"]);
+        let config = environment(&[("TENON__WORKER__QUEUES", "mail, default")]).load().unwrap();
+        assert_eq!(config.worker.queues, ["mail", "default"]);
     }
 
     #[test]

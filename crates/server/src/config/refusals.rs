@@ -33,11 +33,16 @@ fn always(config: &Config, problems: &mut Vec<String>) {
     if config.database.pool_size == 0 {
         problems.push("database.pool_size must be at least 1".to_owned());
     }
+    let queues = &tenon_core::jobs::QUEUES;
+    for queue in config.worker.queues.iter().filter(|queue| !queues.contains(&queue.as_str())) {
+        problems
+            .push(format!("worker.queues: there is no queue {queue}; the queues are {}", queues.join(", ")));
+    }
     if config.worker.concurrency == 0 {
         problems.push("worker.concurrency must be at least 1".to_owned());
     }
     for (position, key) in config.auth.signing_keys.iter().enumerate() {
-        if let Err(wrong) = crate::keys::SigningKey::parse(key.expose()) {
+        if let Err(wrong) = crate::keys::parse(key.expose()) {
             problems.push(format!("auth.signing_keys: key {} {wrong}", position + 1));
         }
     }

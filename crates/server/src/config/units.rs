@@ -1,9 +1,10 @@
 //! Values with a unit, as people write them: `30s`, `100MiB`, `600/1m`, `10.0.0.0/8`.
 
-use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use tenon_core::ports::limiter::Budget;
 
 /// A length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +21,11 @@ pub(crate) struct Rate {
     pub(crate) window: Span,
 }
 
-/// An address, or all addresses that begin like it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An address, or all addresses that begin like it, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Network {
-    pub(crate) address: IpAddr,
-    pub(crate) prefix: u8,
+    text: String,
+    network: tenon_http::network::Network,
 }
 
 impl Span {
@@ -48,6 +49,12 @@ impl Size {
     }
     pub(crate) const fn bytes(self) -> u64 {
         self.0
+    }
+}
+
+impl From<Rate> for Budget {
+    fn from(rate: Rate) -> Self {
+        Self { calls: rate.calls, window: rate.window.duration() }
     }
 }
 
@@ -121,21 +128,22 @@ impl fmt::Display for Rate {
     }
 }
 
+impl Network {
+    pub(crate) const fn network(&self) -> tenon_http::network::Network {
+        self.network
+    }
+}
+
 impl FromStr for Network {
-    type Err = &'static str;
+    type Err = tenon_http::network::NotANetwork;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "expected an address or a network such as 127.0.0.1, 10.0.0.0/8 or fd00::/8";
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        let address: IpAddr = address.trim().parse().map_err(|_| WRONG)?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(longest), |prefix| prefix.trim().parse().map_err(|_| WRONG))?;
-        if prefix > longest { Err(WRONG) } else { Ok(Self { address, prefix }) }
+        Ok(Self { text: text.to_owned(), network: text.parse()? })
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
+        f.write_str(&self.text)
     }
 }
 
@@ -184,7 +192,7 @@ mod tests {
         }
         assert_eq!("600/1m".parse::<Rate>().unwrap().to_string(), "600/1m");
         assert_eq!("fd00::/8".parse::<Network>().unwrap().to_string(), "fd00::/8");
-        assert_eq!("127.0.0.1".parse::<Network>().unwrap().to_string(), "127.0.0.1/32");
+        assert_eq!("127.0.0.1".parse::<Network>().unwrap().to_string(), "127.0.0.1");
         assert_eq!("90s".parse::<Span>().unwrap().duration(), Duration::from_secs(90));
     }
 

@@ -1,0 +1,187 @@
+//! From a socket that somebody else opened to answered requests, until told to stop.
+
+use std::{io::Result, os::unix::net, sync::Arc, time::Duration};
+
+use salvo::{
+    Server, Service,
+    conn::{
+        Accepted, Acceptor, Holding, StraightStream,
+        tcp::{TcpAcceptor, TcpCoupler},
+    },
+    fuse::{ArcFusePolicy, FuseAction, FuseInfo, TransProto},
+    http::{Version, uri::Scheme},
+};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+/// An open socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// Of the network.
+    Tcp(std::net::TcpListener),
+    /// Of this machine.
+    Unix(net::UnixListener),
+}
+
+/// Answers requests until `stopping` is cancelled; then accepts no more and gives those that run `grace`.
+pub async fn serve(
+    service: Service,
+    listener: Listener,
+    stopping: CancellationToken,
+    grace: Duration,
+) -> Result<()> {
+    match listener {
+        Listener::Tcp(listener) => {
+            listener.set_nonblocking(true)?;
+            let acceptor = TcpAcceptor::try_from(TcpListener::from_std(listener)?)?;
+            run(Server::new(acceptor), service, stopping, grace).await
+        }
+        Listener::Unix(listener) => {
+            listener.set_nonblocking(true)?;
+            let acceptor = UnixAcceptor::new(UnixListener::from_std(listener)?)?;
+            run(Server::new(acceptor), service, stopping, grace).await
+        }
+    }
+}
+
+async fn run<A: Acceptor + Send>(
+    server: Server<A>,
+    service: Service,
+    stopping: CancellationToken,
+    grace: Duration,
+) -> Result<()> {
+    let handle = server.handle();
+    let mut serving = std::pin::pin!(server.try_serve(service));
+    tokio::select! {
+        ended = &mut serving => return ended,
+        () = stopping.cancelled() => handle.stop_graceful(grace),
+    }
+    serving.await
+}
+
+/// Salvo's own acceptor for unix sockets insists on opening them.
+struct UnixAcceptor {
+    listener: UnixListener,
+    holdings: Vec<Holding>,
+    /// Accepted but not handed on yet, should the wait for the policy be cancelled.
+    pending: Option<(UnixStream, Arc<tokio::net::unix::SocketAddr>)>,
+}
+
+impl UnixAcceptor {
+    fn new(listener: UnixListener) -> Result<Self> {
+        let holding = Holding {
+            local_addr: listener.local_addr()?.into(),
+            http_versions: vec![Version::HTTP_11, Version::HTTP_2],
+            http_scheme: Scheme::HTTP,
+        };
+        Ok(Self { listener, holdings: vec![holding], pending: None })
+    }
+}
+
+impl Acceptor for UnixAcceptor {
+    type Coupler = TcpCoupler<Self::Stream>;
+    type Stream = StraightStream<UnixStream>;
+
+    fn holdings(&self) -> &[Holding] {
+        &self.holdings
+    }
+
+    async fn accept(
+        &mut self,
+        policy: Option<ArcFusePolicy>,
+    ) -> Result<Accepted<Self::Coupler, Self::Stream>> {
+        loop {
+            let (stream, peer) = match self.pending.take() {
+                Some(pending) => pending,
+                None => {
+                    let (stream, peer) = self.listener.accept().await?;
+                    (stream, Arc::new(peer))
+                }
+            };
+            let local_addr = self.holdings[0].local_addr.clone();
+            let control = salvo::conn::ConnCtrl::new();
+            self.pending = Some((stream, Arc::clone(&peer)));
+            let (fuse_config, observer) = match &policy {
+                None => (None, None),
+                Some(policy) => {
+                    let info = FuseInfo {
+                        trans_proto: TransProto::Tcp,
+                        remote_addr: Arc::clone(&peer).into(),
+                        local_addr: local_addr.clone(),
+                    };
+                    match policy.decide(&info).await {
+                        FuseAction::Accept(config) => (Some(config), policy.observe(&info, &control)),
+                        FuseAction::Reject => {
+                            self.pending = None;
+                            continue;
+                        }
+                    }
+                }
+            };
+            let Some((stream, peer)) = self.pending.take() else { continue };
+            return Ok(Accepted {
+                coupler: TcpCoupler::new(),
+                stream: StraightStream::new(stream, fuse_config, control.clone(), observer),
+                fuse_config,
+                conn_ctrl: control,
+                local_addr,
+                remote_addr: peer.into(),
+                http_scheme: Scheme::HTTP,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use salvo::{Router, Service, handler};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Listener, serve};
+
+    const GRACE: Duration = Duration::from_secs(10);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+    #[handler]
+    async fn well() -> &'static str {
+        "well"
+    }
+
+    async fn answer(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin) -> String {
+        stream.write_all(REQUEST).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_socket_of_either_kind_is_served_until_it_is_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap();
+        let unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let stopping = CancellationToken::new();
+        let service = || Service::new(Router::new().get(well));
+        let serving = async {
+            tokio::try_join!(
+                serve(service(), Listener::Tcp(tcp), stopping.clone(), GRACE),
+                serve(service(), Listener::Unix(unix), stopping.clone(), GRACE),
+            )
+            .unwrap();
+        };
+        let asking = async {
+            let tcp = answer(tokio::net::TcpStream::connect(address).await.unwrap()).await;
+            let unix = answer(tokio::net::UnixStream::connect(&path).await.unwrap()).await;
+            for answer in [tcp, unix] {
+                assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("well"), "{answer}");
+            }
+            stopping.cancel();
+        };
+        tokio::join!(serving, asking);
+        assert!(tokio::net::TcpStream::connect(address).await.is_err(), "it accepts no more");
+    }
+}

@@ -1,0 +1,169 @@
+//! From start to a drained end.
+//!
+//! Every task of the process lives in one tracked set. A signal, or the end of a task the process cannot do
+//! without, cancels the token that all of them watch; then there is so much time to finish.
+
+mod systemd;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::systemd::Supervisor;
+
+/// The tasks of this process, and whether it is stopping.
+#[derive(Debug, Clone)]
+pub(crate) struct Lifecycle {
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+    failure: Arc<Mutex<Option<anyhow::Error>>>,
+    supervisor: Arc<Supervisor>,
+}
+
+impl Lifecycle {
+    /// A process that has nothing to do yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            failure: Arc::default(),
+            supervisor: Arc::new(Supervisor::of_this_process()),
+        }
+    }
+
+    /// Cancelled when the process is asked to stop.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// The tracked set, for tasks that watch [`Lifecycle::stopping`] themselves.
+    pub(crate) const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Runs something useful until the process stops; then it is dropped where it waits.
+    pub(crate) fn background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.stopping();
+        self.tasks.spawn(async move {
+            stopping.run_until_cancelled(work).await;
+        });
+    }
+
+    /// Runs something that the process cannot do without: when it fails, or ends before it was asked to, the
+    /// process stops and fails. It watches [`Lifecycle::stopping`] itself.
+    pub(crate) fn essential(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        let this = self.clone();
+        self.tasks.spawn(async move {
+            let result = work.await.with_context(|| format!("the {name} failed"));
+            let failure = match result {
+                Ok(()) if this.stopping.is_cancelled() => return,
+                Ok(()) => anyhow::anyhow!("the {name} ended by itself"),
+                Err(error) => error,
+            };
+            this.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+            this.stopping.cancel();
+        });
+    }
+
+    /// Says that the process is ready, waits until it is to stop, and gives its tasks `grace` to finish.
+    pub(crate) async fn run(self, grace: Duration) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        self.supervisor.ready();
+        let heartbeat = self.heartbeat();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = self.stopping.cancelled() => {}
+        }
+        self.supervisor.stopping();
+        tracing::info!(grace.seconds = grace.as_secs(), "Stopping: what runs may finish");
+        self.stopping.cancel();
+        self.tasks.close();
+        tokio::select! {
+            () = self.tasks.wait() => {}
+            // Whoever asks twice means it.
+            _ = interrupt.recv() => tracing::warn!("Stopped at once, at a second interrupt"),
+            () = tokio::time::sleep(grace) => {
+                tracing::warn!(tasks.left = self.tasks.len(), "Stopped with work left: the grace is over");
+            }
+        }
+        heartbeat.abort();
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Feeds the watchdog, to the end of the draining and not within the drained set. A task among the others, so
+    /// that it falls silent when no thread of the runtime gets to it.
+    fn heartbeat(&self) -> tokio::task::JoinHandle<()> {
+        let supervisor = self.supervisor.clone();
+        TaskTracker::new().spawn(async move {
+            while let Some(interval) = supervisor.watchdog() {
+                supervisor.alive();
+                tokio::time::sleep(interval).await;
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Lifecycle;
+
+    const GRACE: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn the_failure_of_an_essential_task_stops_and_fails_the_process() {
+        let lifecycle = Lifecycle::new();
+        let stopping = lifecycle.stopping();
+        lifecycle.essential("other", async move {
+            stopping.cancelled().await;
+            Ok(())
+        });
+        lifecycle.essential("listener", async { anyhow::bail!("the port is gone") });
+        let error = lifecycle.run(GRACE).await.unwrap_err();
+        assert_eq!(format!("{error:#}"), "the listener failed: the port is gone");
+    }
+
+    #[tokio::test]
+    async fn an_essential_task_that_ends_by_itself_is_a_failure() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.essential("worker", async { Ok(()) });
+        assert_eq!(lifecycle.run(GRACE).await.unwrap_err().to_string(), "the worker ended by itself");
+    }
+
+    #[tokio::test]
+    async fn work_that_outlasts_the_grace_is_left() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.tasks().spawn(std::future::pending::<()>());
+        lifecycle.stopping().cancel();
+        lifecycle.run(Duration::from_millis(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn work_that_runs_is_waited_for_and_background_work_is_not() {
+        let lifecycle = Lifecycle::new();
+        let (done, finished) = tokio::sync::oneshot::channel();
+        let stopping = lifecycle.stopping();
+        lifecycle.tasks().spawn(async move {
+            stopping.cancelled().await;
+            tokio::task::yield_now().await;
+            done.send(()).unwrap();
+        });
+        lifecycle.background(std::future::pending());
+        lifecycle.stopping().cancel();
+        lifecycle.run(GRACE).await.unwrap();
+        finished.await.unwrap();
+    }
+}

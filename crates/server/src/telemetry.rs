@@ -1,0 +1,98 @@
+//! What an operator sees: the log, and figures for Prometheus.
+
+pub(crate) mod endpoint;
+mod json;
+mod process;
+
+use std::{io::IsTerminal, time::Duration};
+
+use anyhow::Context;
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, fmt::format::JsonFields, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::config::{Log, LogFormat};
+
+/// Edges of the request histogram, in seconds.
+const REQUEST_SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0];
+/// Edges of other durations: queries and fan-out at the short end, jobs at the long one.
+const SECONDS: [f64; 15] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0];
+/// How often old values of histograms are let go.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Sends the log to standard output, in the configured shape.
+pub(crate) fn log(config: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder()
+        .parse(&config.level)
+        .with_context(|| format!("log.level: {} is not a level", config.level))?;
+    let terminal = std::io::stdout().is_terminal();
+    let text = match config.format {
+        LogFormat::Auto => terminal,
+        LogFormat::Json => false,
+        LogFormat::Text => true,
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    if text {
+        let layer = tracing_subscriber::fmt::layer().with_ansi(terminal).with_target(false);
+        registry.with(layer).try_init()?;
+    } else {
+        let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(json::Lines);
+        registry.with(layer).try_init()?;
+    }
+    Ok(())
+}
+
+/// The recorded figures.
+#[derive(Clone)]
+pub(crate) struct Figures(PrometheusHandle);
+
+impl Figures {
+    /// Starts recording; once a process.
+    pub(crate) fn record() -> anyhow::Result<Self> {
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(
+                Matcher::Full("http_request_duration_seconds".to_owned()),
+                &REQUEST_SECONDS,
+            )?
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+            .install_recorder()
+            .context("cannot record metrics")?;
+        describe();
+        gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Ok(Self(handle))
+    }
+
+    /// All figures in Prometheus' text format.
+    fn render(&self) -> String {
+        process::measure();
+        self.0.render()
+    }
+
+    /// Lets go of old values for as long as it is polled.
+    pub(crate) async fn upkeep(self) {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            self.0.run_upkeep();
+        }
+    }
+}
+
+fn describe() {
+    describe_gauge!("build_info", "The running release.");
+    describe_counter!("http_requests_total", "Requests answered, by route and status.");
+    describe_histogram!("http_request_duration_seconds", Unit::Seconds, "Time to answer a request.");
+    describe_gauge!("http_requests_in_progress", "Requests being answered.");
+    describe_gauge!("db_pool_connections", "Connections to the database, by state.");
+    describe_gauge!("ws_connections", "Open websockets.");
+    describe_histogram!("ws_fanout_seconds", Unit::Seconds, "Time from a change to its delivery.");
+    describe_gauge!("queue_jobs", "Jobs, by queue and state.");
+    describe_gauge!("queue_oldest_age_seconds", Unit::Seconds, "Age of the oldest job that could run.");
+    describe_histogram!("job_duration_seconds", Unit::Seconds, "Time to run a job, by outcome.");
+    describe_gauge!("scheduler_leader", "1 on the process that schedules, else 0.");
+    describe_counter!("mail_sent_total", "Mails handed over, by outcome.");
+    describe_counter!("rate_limited_total", "Requests refused for being too many, by class.");
+    describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Memory of the process.");
+    describe_counter!("process_cpu_seconds_total", Unit::Seconds, "Processor time of the process.");
+    describe_gauge!("process_open_fds", "Open files and sockets of the process.");
+}

@@ -1,0 +1,77 @@
+//! Where concrete adapters meet ports, and the configuration becomes settings.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tenon_adapters::{
+    blob, bus, cache, clock::SystemClock, limiter, mail, queue, randomness::SystemRandomness,
+};
+use tenon_app::{App, Keys, Parts, Settings, settings::PasswordCost};
+use tenon_core::ports::clock::Clock;
+use tenon_db::Db;
+use tenon_http::{
+    frame::{Limits, Settings as HttpSettings},
+    network::TrustedProxies,
+};
+
+use crate::{
+    config::{Config, Network},
+    keys,
+};
+
+/// The application over `db`, with the configured adapters.
+pub(crate) async fn app(config: &Config, db: Db) -> anyhow::Result<Arc<App>> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let randomness = Arc::new(SystemRandomness);
+    let keys = keys::load(&config.auth.signing_keys, &config.data_dir.join("keys"), &*randomness)?;
+    Ok(Arc::new(App::new(Parts {
+        db,
+        blobs: blob::connect(config.storage.clone()).await?,
+        queue: queue::connect(&config.queue, clock.clone())?,
+        mailer: mail::connect(config.mail.clone(), clock.clone()).await?,
+        bus: bus::connect(config.bus.clone()).await?,
+        limiter: limiter::connect(config.limiter.clone(), clock.clone()).await?,
+        cache: cache::connect(config.cache.clone(), clock.clone()).await?,
+        clock,
+        randomness,
+        keys: Keys::new(keys).map_err(anyhow::Error::msg)?,
+        settings: settings(config)?,
+    })))
+}
+
+fn settings(config: &Config) -> anyhow::Result<Settings> {
+    let most = |count: u32| usize::try_from(count).context("a limit is too large for this machine");
+    Ok(Settings {
+        instance_name: config.instance_name.clone(),
+        public_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
+        registration: config.auth.registration,
+        access_token_ttl: config.auth.access_token_ttl.duration(),
+        refresh_token_ttl: config.auth.refresh_token_ttl.duration(),
+        refresh_grace: config.auth.refresh_grace.duration(),
+        attachment_bytes: config.limits.attachment_bytes.bytes(),
+        workflows_per_project: most(config.limits.workflows_per_project)?,
+        statuses_per_workflow: most(config.limits.statuses_per_workflow)?,
+        trash: config.retention.trash.duration(),
+        log: config.retention.log.duration(),
+        backup_window: config.retention.backup_window.duration(),
+        unverified: config.retention.unverified.duration(),
+        password_cost: PasswordCost::Standard,
+    })
+}
+
+/// How the HTTP face behaves.
+pub(crate) fn http(config: &Config) -> HttpSettings {
+    HttpSettings {
+        cors_origins: config.server.cors_origins.clone(),
+        trusted_proxies: TrustedProxies(config.server.trusted_proxies.iter().map(Network::network).collect()),
+        request_timeout: config.server.request_timeout.duration(),
+        limits: Limits {
+            anonymous: config.rate_limits.anonymous.into(),
+            session: config.rate_limits.session.into(),
+            token: config.rate_limits.token.into(),
+            login: config.rate_limits.login.into(),
+        },
+        metrics_token: config.metrics.token.clone(),
+        compression: config.server.compression,
+    }
+}
