@@ -18,7 +18,7 @@ use crate::App;
 /// The caller's person, if the credential is still good for what it is used for.
 pub async fn person(app: &App, conn: &mut Connection, caller: &Caller) -> Result<Person> {
     let known = tenon_db::access::known(conn, &caller.credential, app.now()).await?;
-    in_scope(known.ok_or(Error::Unauthenticated)?, caller)
+    in_scope(app, known.ok_or(Error::Unauthenticated)?, caller)
 }
 
 /// Whose credential it is, to name their stream at the start of a write; the write looks the credential up again.
@@ -69,7 +69,7 @@ pub async fn workspace(
 ) -> Result<WorkspaceAccess> {
     let found = tenon_db::access::in_workspace(conn, &caller.credential, id, app.now()).await?;
     let found = found.ok_or(Error::Unauthenticated)?;
-    let person = in_scope(found.known, caller)?;
+    let person = in_scope(app, found.known, caller)?;
     let role = found.role.ok_or(Error::NotFound("workspace"))?;
     Ok(WorkspaceAccess { person, workspace_id: id, role })
 }
@@ -117,7 +117,7 @@ pub async fn project_or_trashed(
     id: ProjectId,
 ) -> Result<ProjectAccess> {
     let found = tenon_db::access::in_project(conn, &caller.credential, id, app.now()).await?;
-    placed(found, caller, "project")
+    placed(app, found, caller, "project")
 }
 
 /// The caller in the project of a story; a story whose project they are not in is not found.
@@ -128,19 +128,22 @@ pub async fn project_of_story(
     story: StoryId,
 ) -> Result<ProjectAccess> {
     let found = tenon_db::access::in_project_of_story(conn, &caller.credential, story, app.now()).await?;
-    let access = placed(found, caller, "story")?;
+    let access = placed(app, found, caller, "story")?;
     if access.place.deleted_at.is_some() { Err(Error::NotFound("story")) } else { Ok(access) }
 }
 
-fn placed(found: Option<InProject>, caller: &Caller, what: &'static str) -> Result<ProjectAccess> {
+fn placed(app: &App, found: Option<InProject>, caller: &Caller, what: &'static str) -> Result<ProjectAccess> {
     let found = found.ok_or(Error::Unauthenticated)?;
-    let person = in_scope(found.known, caller)?;
+    let person = in_scope(app, found.known, caller)?;
     let place = found.place.ok_or(Error::NotFound(what))?;
     Ok(ProjectAccess { person, place })
 }
 
-/// A token does no more than its scopes say.
-fn in_scope(known: Known, caller: &Caller) -> Result<Person> {
+/// A token does no more than its scopes say; that it was used is noted.
+fn in_scope(app: &App, known: Known, caller: &Caller) -> Result<Person> {
+    if let Some(token) = known.person.token {
+        app.token_uses.note(token, app.now());
+    }
     match known.scopes {
         Some(scopes) if !scopes.iter().any(|s| s.covers(caller.needs)) => {
             Err(Error::Forbidden(scope_word(caller.needs)))

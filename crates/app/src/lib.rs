@@ -4,29 +4,47 @@
 //! what changed, and enqueues what follows: all in one transaction, through [`App::write`].
 
 pub mod access;
+pub mod accounts;
 pub mod activity;
 pub mod attachments;
 pub mod changes;
+pub mod claims;
 pub mod comments;
 pub mod credentials;
 pub mod crypto;
+pub mod deletions;
+pub mod email_changes;
+pub mod idempotency;
 pub mod invitations;
 pub mod jobs;
+pub mod links;
 pub mod mail;
+pub mod me;
 pub mod my_invitations;
 pub mod passwords;
+pub mod passwords;
+pub mod policy;
 pub mod policy;
 pub mod project_members;
 pub mod project_roles;
 pub mod projects;
+pub mod resets;
+pub mod sessions;
+pub mod settings;
 pub mod settings;
 pub mod statuses;
+pub mod statuses;
 pub mod stories;
+pub mod stories;
+pub mod tokens;
+pub mod users;
 mod versions;
 pub mod workflows;
 pub mod workspace_members;
 pub mod workspaces;
 pub mod write;
+
+mod throttle;
 
 use std::sync::Arc;
 
@@ -67,6 +85,8 @@ pub struct App {
     pub keys: Keys,
     /// What an administrator chose.
     pub settings: Settings,
+    /// Personal access tokens used since they were last written down.
+    pub(crate) token_uses: tokens::Uses,
 }
 
 /// The adapters an [`App`] is made of.
@@ -90,7 +110,20 @@ impl App {
     pub fn new(parts: Parts) -> Self {
         let Parts { db, blobs, queue, mailer, bus, limiter, cache, clock, randomness, keys, settings } =
             parts;
-        Self { db, blobs, queue, mailer, bus, limiter, cache, clock, randomness, keys, settings }
+        Self {
+            db,
+            blobs,
+            queue,
+            mailer,
+            bus,
+            limiter,
+            cache,
+            clock,
+            randomness,
+            keys,
+            settings,
+            token_uses: tokens::Uses::default(),
+        }
     }
 
     /// The present instant.

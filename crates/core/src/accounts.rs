@@ -79,3 +79,42 @@ pub enum Registration {
     /// Nobody; administrators make accounts.
     Closed,
 }
+
+/// A wish to be the first administrator of an instance.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Address.
+    pub email: Email,
+    /// Handle; made from the address when absent.
+    pub username: Option<Username>,
+    /// Name.
+    pub full_name: FullName,
+    /// Password.
+    pub password: NewPassword,
+    /// Language.
+    pub lang: Lang,
+    /// Time zone.
+    pub timezone: Timezone,
+}
+
+/// A workspace or project that the end of an account touches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Belonging {
+    /// Id.
+    pub id: uuid::Uuid,
+    /// A project; a workspace otherwise.
+    pub is_project: bool,
+    /// Its name.
+    pub name: String,
+}
+
+/// What deleting an account would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeleteInfo {
+    /// Stand in the way: others use them, and nobody else owns them.
+    pub blockers: Vec<Belonging>,
+    /// Would go to the trash: nobody else is in them.
+    pub destroyed: Vec<Belonging>,
+    /// Would be left.
+    pub left: Vec<Belonging>,
+}

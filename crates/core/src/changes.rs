@@ -195,6 +195,8 @@ kinds! {
     PasswordChanged = "account.password_changed", Members;
     /// The person's account was switched off or on.
     AccountActivityChanged = "account.activity_changed", Members;
+    /// The person's account was deleted.
+    AccountDeleted = "account.deleted", Members;
     /// The person signed in.
     SessionCreated = "session.created", Members;
     /// A session ended.

@@ -109,6 +109,11 @@ impl Timezone {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+    /// An instant as a clock in the zone shows it, such as `2026-01-02 04:04 CET`.
+    pub fn show(&self, at: Time) -> String {
+        let zone: chrono_tz::Tz = self.0.parse().unwrap_or(chrono_tz::UTC);
+        at.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z").to_string()
+    }
 }
 
 impl Default for Timezone {
@@ -161,6 +166,18 @@ pub struct User {
     pub version: i64,
 }
 
+impl User {
+    /// What others see.
+    pub fn as_ref(&self) -> PersonRef {
+        PersonRef {
+            id: self.id,
+            username: self.username.as_str().to_owned(),
+            full_name: self.full_name.as_str().to_owned(),
+            color: self.color.get(),
+        }
+    }
+}
+
 /// What everybody who shares a workspace sees of a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonRef {
@@ -172,6 +189,25 @@ pub struct PersonRef {
     pub full_name: String,
     /// Shade.
     pub color: i16,
+}
+
+/// An administrator's wish for an account.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// Address.
+    pub email: Email,
+    /// Handle; made from the address when absent.
+    pub username: Option<Username>,
+    /// Name.
+    pub full_name: FullName,
+    /// Password; when absent, a mailed link lets the person choose one.
+    pub password: Option<crate::secrets::NewPassword>,
+    /// Language.
+    pub lang: Lang,
+    /// Time zone.
+    pub timezone: Timezone,
+    /// May administer the instance.
+    pub is_admin: bool,
 }
 
 /// A changed profile; `None` leaves a field as it is.

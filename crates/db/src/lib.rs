@@ -5,11 +5,14 @@
 
 pub mod access;
 pub mod attachments;
+pub mod belongings;
 pub mod comments;
 pub mod databases;
 pub mod error;
+pub mod idempotency;
 pub mod invitations;
 pub mod jobs;
+pub mod links;
 pub mod log;
 pub mod managed;
 pub mod migrations;
@@ -19,10 +22,13 @@ pub mod project_members;
 pub mod project_roles;
 pub mod projects;
 pub mod schema;
+pub mod sessions;
 pub mod sql;
 pub mod statuses;
 pub mod stories;
+pub mod tokens;
 pub mod transaction;
+pub mod users;
 pub mod workflows;
 pub mod workspace_members;
 pub mod workspaces;

@@ -1,0 +1,107 @@
+//! Personal access tokens.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use chrono::{DurationRound, TimeDelta};
+use tenon_core::{
+    Error, Result, Time,
+    callers::Caller,
+    changes::{Change, Kind, Stream},
+    ids::TokenId,
+    page::{Items, Page},
+    secrets::Secret,
+    tokens::{NewToken, TOKEN_PREFIX, Token},
+};
+use uuid::Uuid;
+
+use crate::{App, access, crypto, me};
+
+/// The most a person may have.
+const MAX_TOKENS: i64 = 100;
+
+/// The caller's tokens, newest first.
+pub async fn list(app: &App, caller: &Caller, page: &Page<Uuid>) -> Result<Items<Token, Uuid>> {
+    let mut conn = app.read().await?;
+    let person = access::person(app, &mut conn, caller).await?;
+    let rows = tenon_db::tokens::of_user(&mut conn, person.id, page).await?;
+    Ok(Items::cut(rows, page, |t| t.id.uuid()))
+}
+
+/// Makes a token; its secret is told this once. A token cannot make tokens.
+pub async fn create(app: &App, caller: &Caller, new: NewToken) -> Result<(Token, Secret)> {
+    if new.scopes.is_empty() {
+        return Err(Error::invalid("/scopes", "too-short", "must name at least one scope"));
+    }
+    if new.expires_at.is_some_and(|at| at <= app.now()) {
+        return Err(Error::invalid("/expires_at", "in-the-past", "must be in the future"));
+    }
+    let stream = me::stream(app, caller).await?;
+    app.write(&[stream], &caller.correlation_id, async |tx| {
+        let person = tx.person(caller).await?;
+        me::in_session(&person)?;
+        if tenon_db::tokens::count(tx.conn(), person.id).await? >= MAX_TOKENS {
+            let detail = format!("You have {MAX_TOKENS} tokens; delete one first.");
+            return Err(Error::conflict("too-many-tokens", detail));
+        }
+        let secret = format!("{TOKEN_PREFIX}{}", crypto::random_token(tx.app().random()));
+        let token = Token {
+            id: tx.app().id(),
+            user_id: person.id,
+            name: new.name,
+            scopes: new.scopes,
+            created_at: tx.now(),
+            expires_at: new.expires_at,
+            last_used_at: None,
+        };
+        tenon_db::tokens::insert(tx.conn(), &token, crypto::hash_token(&secret)).await?;
+        tx.record(stream, Change::new(Kind::TokenCreated, token.id, &token))?;
+        Ok((token, Secret::new(secret)))
+    })
+    .await
+}
+
+/// Ends one of the caller's tokens.
+pub async fn delete(app: &App, caller: &Caller, id: TokenId) -> Result<()> {
+    let stream = me::stream(app, caller).await?;
+    app.write(&[stream], &caller.correlation_id, async |tx| {
+        let person = tx.person(caller).await?;
+        if !tenon_db::tokens::delete(tx.conn(), person.id, id).await? {
+            return Err(Error::NotFound("token"));
+        }
+        let data = serde_json::json!({ "token_id": id });
+        tx.record(Stream::Person(person.id), Change::new(Kind::TokenRevoked, id, data))
+    })
+    .await
+}
+
+/// Tokens used since the last [`flush_uses`]: what a request notes costs it no statement.
+#[derive(Debug, Default)]
+pub struct Uses(Mutex<BTreeMap<TokenId, Time>>);
+
+impl Uses {
+    pub(crate) fn note(&self, token: TokenId, at: Time) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token, at);
+    }
+    fn take(&self) -> BTreeMap<TokenId, Time> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Writes down which tokens were used, to the minute; says how many. To be called about once a minute, and last
+/// when the process stops.
+pub async fn flush_uses(app: &App) -> Result<usize> {
+    let minute = |at: Time| at.duration_trunc(TimeDelta::minutes(1)).unwrap_or(at);
+    let uses: Vec<(TokenId, Time)> =
+        app.token_uses.take().into_iter().map(|(id, at)| (id, minute(at))).collect();
+    if !uses.is_empty() {
+        app.write(&[], "token-uses", async |tx| {
+            tenon_db::tokens::used(tx.conn(), &uses).await?;
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(uses.len())
+}

@@ -1,0 +1,93 @@
+//! Where a person is: what an account's end leaves behind.
+
+use diesel::{QueryableByName, sql_types as st};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use tenon_core::{
+    Time,
+    ids::{ProjectId, UserId, WorkspaceId},
+};
+use uuid::Uuid;
+
+use crate::{error::Result, sql::sql};
+
+/// A person's place in a workspace or project.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Place {
+    #[diesel(sql_type = st::Uuid)]
+    id: Uuid,
+    #[diesel(sql_type = st::Bool)]
+    is_project: bool,
+    /// Its name.
+    #[diesel(sql_type = st::Text)]
+    pub name: String,
+    /// Other people in it.
+    #[diesel(sql_type = st::BigInt)]
+    pub others: i64,
+    /// Whether the person owns it and nobody else does.
+    #[diesel(sql_type = st::Bool)]
+    pub sole_owner: bool,
+    /// In the trash already.
+    #[diesel(sql_type = st::Bool)]
+    pub is_deleted: bool,
+}
+
+/// Which kind of place, and which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceId {
+    /// A workspace.
+    Workspace(WorkspaceId),
+    /// A project.
+    Project(ProjectId),
+}
+
+impl Place {
+    /// Which.
+    pub fn id(&self) -> PlaceId {
+        if self.is_project { PlaceId::Project(self.id.into()) } else { PlaceId::Workspace(self.id.into()) }
+    }
+}
+
+/// Every workspace and project that a person is in, by name.
+pub async fn of_user(conn: &mut AsyncPgConnection, user: UserId) -> Result<Vec<Place>> {
+    Ok(sql("SELECT w.id, false AS is_project, w.name, w.deleted_at IS NOT NULL AS is_deleted,
+                   (SELECT count(*) FROM workspace_members o WHERE o.workspace_id = w.id AND o.user_id <> $1) AS others,
+                   m.role = 'owner' AND NOT EXISTS (SELECT 1 FROM workspace_members o
+                     WHERE o.workspace_id = w.id AND o.user_id <> $1 AND o.role = 'owner') AS sole_owner
+            FROM workspace_members m JOIN workspaces w ON w.id = m.workspace_id WHERE m.user_id = $1
+            UNION ALL
+            SELECT p.id, true, p.name, p.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL,
+                   (SELECT count(*) FROM project_members o WHERE o.project_id = p.id AND o.user_id <> $1),
+                   r.is_owner AND NOT EXISTS (SELECT 1 FROM project_members o JOIN project_roles s ON s.id = o.role_id
+                     WHERE o.project_id = p.id AND o.user_id <> $1 AND s.is_owner)
+            FROM project_members m JOIN projects p ON p.id = m.project_id JOIN workspaces w ON w.id = p.workspace_id
+            JOIN project_roles r ON r.id = m.role_id WHERE m.user_id = $1
+            ORDER BY 3, 1")
+        .bind::<st::Uuid, _>(user.uuid())
+        .load(conn)
+        .await?)
+}
+
+/// Puts what only this person is in into the trash.
+pub async fn trash_what_is_theirs_alone(conn: &mut AsyncPgConnection, user: UserId, now: Time) -> Result<()> {
+    sql("WITH alone AS (
+           SELECT m.project_id FROM project_members m WHERE m.user_id = $1 AND NOT EXISTS
+             (SELECT 1 FROM project_members o WHERE o.project_id = m.project_id AND o.user_id <> $1)
+         )
+         UPDATE projects SET deleted_at = $2, version = version + 1
+         WHERE deleted_at IS NULL AND id IN (SELECT project_id FROM alone)")
+    .bind::<st::Uuid, _>(user.uuid())
+    .bind::<st::Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
+    sql("WITH alone AS (
+           SELECT m.workspace_id FROM workspace_members m WHERE m.user_id = $1 AND NOT EXISTS
+             (SELECT 1 FROM workspace_members o WHERE o.workspace_id = m.workspace_id AND o.user_id <> $1)
+         )
+         UPDATE workspaces SET deleted_at = $2, version = version + 1
+         WHERE deleted_at IS NULL AND id IN (SELECT workspace_id FROM alone)")
+    .bind::<st::Uuid, _>(user.uuid())
+    .bind::<st::Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
