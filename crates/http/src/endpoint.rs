@@ -248,9 +248,7 @@ impl Op {
             assert!(operation.scope.is_some(), "{id} takes a caller but names no scope");
             doc.problem(StatusCode::FORBIDDEN, "The credential lacks the permission or the scope.");
         }
-        if !operation.query_names.is_empty() {
-            doc.problem(StatusCode::UNPROCESSABLE_ENTITY, "A parameter is not valid.");
-        }
+        doc.problem(StatusCode::UNPROCESSABLE_ENTITY, "A parameter is not valid, or not known.");
         if operation.method == Method::Post && !operation.websocket {
             doc.header_parameter(
                 "Idempotency-Key",

@@ -20,7 +20,7 @@ pub use self::downgrade::downgrade;
 use crate::{
     endpoint::{OpDoc, Operation, PREFIX},
     frame::ACCESS_COOKIE,
-    problem::Problem,
+    problem::ProblemView,
 };
 
 /// What the document says of itself.
@@ -70,7 +70,7 @@ pub(crate) fn assemble(
 ) -> Value {
     let mut schemas = Collected::default();
     let mut problem = OpDoc::default();
-    problem.schema::<Problem>();
+    problem.schema::<ProblemView>();
     schemas.take(problem.schemas);
     schemas.take(extra.schemas);
     let mut paths = PathsBuilder::new();

@@ -19,7 +19,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// The start page, the reference and what they are made of.
 pub(crate) fn routes(instance: &Instance) -> Router {
     let name = escape(&instance.name);
-    let start = include_str!("pages/start.html").replace("{{name}}", &name);
+    let start = include_str!("pages/start.html")
+        .replace("{{name}}", &name)
+        .replace("{{version}}", env!("CARGO_PKG_VERSION"));
     let reference = include_str!("pages/reference.html").replace("{{name}}", &name);
     let asset = |text: &'static str, media_type| Asset::new(text.as_bytes(), media_type);
     Router::new()

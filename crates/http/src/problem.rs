@@ -10,12 +10,8 @@ use salvo::{
     http::{HeaderName, HeaderValue, StatusCode, header},
 };
 use serde::Serialize;
-use serde_json::json;
 use tenon_core::{BoxError, Error, FieldError};
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{RefOr, Schema},
-};
+use utoipa::ToSchema;
 
 /// The media type of every problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -35,19 +31,57 @@ struct Parts {
     cause: Option<BoxError>,
 }
 
-/// The wire form.
-#[derive(Serialize)]
-struct Wire<'a> {
+/// What went wrong (RFC 9457). Programs branch on `code`, people read `detail`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem, example = json!({
+    "type": "/api/docs#problem-not-found",
+    "title": "Not Found",
+    "status": 404,
+    "code": "not-found",
+    "detail": "There is no such story, or it is not yours to see.",
+    "instance": "b7a3c1de-5b7e-4c3a-9a51-2f8b4d1e6a70"
+}))]
+pub struct ProblemView {
+    /// Where this kind of problem is explained, relative to the instance.
     r#type: String,
-    title: &'a str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    code: &'a str,
-    detail: &'a str,
-    instance: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
+    /// A stable kebab-case word, for programs.
+    code: String,
+    /// A sentence, for people.
+    detail: String,
+    /// The correlation id of the request.
+    instance: String,
+    /// What is wrong with which field, where that can be told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<ProblemField>,
+    /// For 412: the thing as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    current: Option<&'a serde_json::Value>,
+    current: Option<serde_json::Value>,
+}
+
+/// One thing wrong with one field of a request.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemField {
+    /// JSON pointer into the body (`/title`), or the name of a parameter.
+    #[schema(example = "/title")]
+    pointer: String,
+    /// A stable kebab-case word, for programs.
+    #[schema(example = "too-short")]
+    code: String,
+    /// A sentence, for people.
+    #[schema(example = "must not be empty")]
+    detail: String,
+}
+
+impl From<FieldError> for ProblemField {
+    fn from(FieldError { pointer, code, detail }: FieldError) -> Self {
+        Self { pointer, code, detail }
+    }
 }
 
 impl Problem {
@@ -182,17 +216,17 @@ impl Problem {
     pub fn write(self, correlation: &str, res: &mut Response) {
         self.log(correlation);
         let Parts { status, code, detail, errors, current, headers, .. } = *self.0;
-        let wire = Wire {
+        let view = ProblemView {
             r#type: format!("/api/docs#problem-{code}"),
             title: status.canonical_reason().unwrap_or("Problem"),
             status: status.as_u16(),
-            code: &code,
-            detail: &detail,
-            instance: correlation,
-            errors: &errors,
-            current: current.as_ref(),
+            code: code.into_owned(),
+            detail: detail.into_owned(),
+            instance: correlation.to_owned(),
+            errors: errors.into_iter().map(ProblemField::from).collect(),
+            current,
         };
-        let body = serde_json::to_vec(&wire).expect("strings and JSON values always serialise");
+        let body = serde_json::to_vec(&view).expect("strings and JSON values always serialise");
         res.status_code(status);
         for stale in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::ETAG, header::LOCATION] {
             res.headers_mut().remove(stale);
@@ -267,62 +301,5 @@ impl From<Error> for Problem {
             Error::Internal(source) => Self::internal(source),
             other => Self::internal(other),
         }
-    }
-}
-
-impl PartialSchema for Problem {
-    fn schema() -> RefOr<Schema> {
-        let schema = json!({
-            "type": "object",
-            "description": "What went wrong (RFC 9457). Programs branch on `code`, people read `detail`.",
-            "required": ["type", "title", "status", "code", "detail", "instance"],
-            "properties": {
-                "type": {"type": "string", "description": "Where this kind of problem is explained, relative to the instance."},
-                "title": {"type": "string", "description": "The status in words."},
-                "status": {"type": "integer", "format": "int32", "minimum": 100, "maximum": 599},
-                "code": {"type": "string", "description": "A stable kebab-case word, for programs."},
-                "detail": {"type": "string", "description": "A sentence, for people."},
-                "instance": {"type": "string", "description": "The correlation id of the request."},
-                "errors": {
-                    "type": "array",
-                    "description": "For 422: what is wrong with which field.",
-                    "items": {"$ref": "#/components/schemas/ProblemField"}
-                },
-                "current": {"description": "For 412: the thing as it is now."}
-            },
-            "additionalProperties": false,
-            "example": {
-                "type": "/api/docs#problem-not-found",
-                "title": "Not Found",
-                "status": 404,
-                "code": "not-found",
-                "detail": "There is no such story, or it is not yours to see.",
-                "instance": "0192f0c1-5b7e-7c3a-9a51-2f8b4d1e6a70"
-            }
-        });
-        serde_json::from_value(schema).expect("the literal above is a schema")
-    }
-}
-
-impl ToSchema for Problem {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("Problem")
-    }
-
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        let field = json!({
-            "type": "object",
-            "description": "One thing wrong with one field of a request.",
-            "required": ["pointer", "code", "detail"],
-            "properties": {
-                "pointer": {"type": "string", "description": "JSON pointer into the body (`/title`), or the name of a parameter."},
-                "code": {"type": "string", "description": "A stable kebab-case word, for programs."},
-                "detail": {"type": "string", "description": "A sentence, for people."}
-            },
-            "additionalProperties": false,
-            "example": {"pointer": "/title", "code": "too-short", "detail": "must not be empty"}
-        });
-        let field = serde_json::from_value(field).expect("the literal above is a schema");
-        schemas.push(("ProblemField".to_owned(), field));
     }
 }

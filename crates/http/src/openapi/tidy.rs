@@ -1,6 +1,6 @@
 //! What the document needs so that generators make good clients of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,6 @@ const SCHEMAS: &str = "#/components/schemas/";
 /// # Panics
 /// When a schema is referred to but missing.
 pub(super) fn tidy(document: &mut Value) {
-    inline_patch_members(document);
     walk::operations(document, &mut |_, operation| {
         walk::items(operation.get_mut("parameters"), &mut strip_null);
     });
@@ -21,28 +20,6 @@ pub(super) fn tidy(document: &mut Value) {
     title_unions(document);
     forget_marks(document);
     check_references(document);
-}
-
-/// `Field<T>` and `Given<T>` are ways to read a member, not types of the API.
-fn inline_patch_members(document: &mut Value) {
-    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else {
-        return;
-    };
-    let is_ours = |name: &str| ["Field_", "Given_"].iter().any(|ours| name.starts_with(ours));
-    let names: Vec<String> = schemas.keys().filter(|name| is_ours(name)).cloned().collect();
-    let members: BTreeMap<String, Value> = names
-        .into_iter()
-        .filter_map(|name| schemas.remove(&name).map(|schema| (format!("{SCHEMAS}{name}"), schema)))
-        .collect();
-    walk::schemas(document, &mut |schema| {
-        let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| members.get(target));
-        if let Some(target) = target.cloned() {
-            let beside = std::mem::replace(schema, target);
-            if let (Some(schema), Value::Object(beside)) = (schema.as_object_mut(), beside) {
-                schema.extend(beside.into_iter().filter(|(keyword, _)| keyword != "$ref"));
-            }
-        }
-    });
 }
 
 /// A parameter is there or not; it is never null.

@@ -77,6 +77,10 @@ pub(crate) async fn bytes(req: &mut Request) -> Result<&[u8], Problem> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde would take a list for a struct, member by member.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(faults::one("", "wrong-type", "must be an object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| faults::of_json(&error))?;
     json.end().map_err(|_| Problem::malformed("There is something after the end of the JSON value."))?;

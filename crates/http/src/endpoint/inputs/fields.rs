@@ -1,12 +1,8 @@
 //! Members of a patch: absent is not null.
 
 use serde::{Deserialize, Deserializer};
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{RefOr, Schema},
-};
 
-/// A member of a patch that can be cleared: absent, `null`, or a value.
+/// A member of a patch that can be cleared: absent, `null`, or a value. The document needs to be told:
 ///
 /// ```ignore
 /// #[serde(default)]
@@ -25,6 +21,12 @@ pub enum Field<T> {
 }
 
 /// A member of a patch that always has a value: absent or a value; `null` is refused.
+///
+/// ```ignore
+/// #[serde(default)]
+/// #[schema(value_type = String, max_length = 200)]
+/// title: Given<StoryTitle>,
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Given<T> {
     /// Not mentioned: stays as it is.
@@ -73,35 +75,5 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::deserialize(deserializer).map(Self::Set)
-    }
-}
-
-impl<T> PartialSchema for Field<T>
-where
-    Option<T>: PartialSchema,
-{
-    fn schema() -> RefOr<Schema> {
-        <Option<T> as PartialSchema>::schema()
-    }
-}
-
-impl<T: ToSchema> ToSchema for Field<T>
-where
-    Option<T>: PartialSchema,
-{
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        T::schemas(schemas);
-    }
-}
-
-impl<T: PartialSchema> PartialSchema for Given<T> {
-    fn schema() -> RefOr<Schema> {
-        T::schema()
-    }
-}
-
-impl<T: ToSchema> ToSchema for Given<T> {
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        T::schemas(schemas);
     }
 }
