@@ -18,7 +18,7 @@ pub async fn open(app: &App, correlation_id: &str) -> Result<Option<String>> {
         }
         tenon_db::links::delete_all(tx.conn(), LinkPurpose::ClaimInstance).await?;
         let link = links::make(tx, LinkPurpose::ClaimInstance, None).await?;
-        Ok(Some(links::secret(tx.app(), link)))
+        Ok(Some(links::secret(&tx.app().keys, link)))
     })
     .await
 }

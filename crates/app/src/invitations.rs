@@ -27,7 +27,7 @@ use tenon_db::{
 use uuid::Uuid;
 
 use crate::{
-    App, Tx,
+    App, Keys, Tx,
     access::{self, ProjectAccess, WorkspaceAccess},
     crypto, policy,
     versions::refuse_stale,
@@ -217,8 +217,8 @@ pub async fn change_role(
 }
 
 /// The token of a mailed link: derived, so that neither the row nor the mail's job holds it.
-pub fn token(app: &App, invitation: InvitationId, send: i32) -> String {
-    app.keys.derive("invitation", &[invitation.uuid().as_bytes(), &send.to_be_bytes()])
+pub fn token(keys: &Keys, invitation: InvitationId, send: i32) -> String {
+    keys.derive("invitation", &[invitation.uuid().as_bytes(), &send.to_be_bytes()])
 }
 
 /// Tells the place's log that an invitation changed.
@@ -420,7 +420,7 @@ fn send(tx: &mut Tx<'_>, stored: &mut Stored, inviter: &Person) -> Result<()> {
     invitation.sent_count += 1;
     invitation.last_sent_at = Some(tx.now());
     let (id, send) = (invitation.id, invitation.sent_count);
-    let hash = crypto::hash_token(&token(tx.app(), id, send));
+    let hash = crypto::hash_token(&token(&tx.app().keys, id, send));
     stored.link = Some((hash, tx.now() + link_ttl()));
     let workspace = stored.workspace_name.clone();
     let inviter_name = inviter.full_name.clone();

@@ -1,3 +1,188 @@
-//! Job handlers.
+//! Job handlers: what is done after the answer.
+//!
+//! A job may run more than once, so a handler repeats nothing that it has done before, or does it again
+//! to the same effect.
 
-pub mod link_invitations;
+mod link_invitations;
+mod purge_expired;
+mod send_mail;
+
+use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use tenon_core::{
+    BoxError, Error,
+    ids::JobId,
+    jobs::{Job, LinkInvitations, PurgeExpired, SendMail},
+    ports::queue::{LeasedJob, Outcome},
+};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::App;
+
+/// What a handler knows of its job besides the payload.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The application.
+    pub app: &'a App,
+    /// The same at every attempt.
+    pub id: JobId,
+    /// The request that caused the job, if one did.
+    pub correlation_id: Option<&'a str>,
+}
+
+impl Context<'_> {
+    /// What the job's own writes are recorded under.
+    pub fn correlation_id(&self) -> String {
+        self.correlation_id.map_or_else(|| format!("job.{}", self.id), str::to_owned)
+    }
+}
+
+/// A payload with its behaviour.
+pub trait Handle: Job {
+    /// Does what the job says.
+    fn handle(self, cx: Context<'_>) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// Why a job was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Trying again may help.
+    #[error("{0}")]
+    Retry(#[source] BoxError),
+    /// Trying again will not help.
+    #[error("{0}")]
+    Fatal(#[source] BoxError),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unavailable { .. }
+            | Error::RateLimited { .. }
+            | Error::Stale { .. }
+            | Error::Internal(_) => Self::Retry(Box::new(error)),
+            _ => Self::Fatal(Box::new(error)),
+        }
+    }
+}
+
+impl From<tenon_db::Error> for Failure {
+    fn from(error: tenon_db::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+struct Handler {
+    name: &'static str,
+    run: for<'a> fn(Context<'a>, serde_json::Value) -> BoxFuture<'a, Result<(), Failure>>,
+}
+
+const HANDLERS: [Handler; 3] =
+    [handler::<SendMail>(), handler::<PurgeExpired>(), handler::<LinkInvitations>()];
+
+const fn handler<J: Handle>() -> Handler {
+    Handler {
+        name: J::NAME,
+        run: |cx, payload| {
+            Box::pin(async move {
+                let job: J = serde_json::from_value(payload).map_err(|e| Failure::Fatal(Box::new(e)))?;
+                job.handle(cx).await
+            })
+        },
+    }
+}
+
+/// Runs one job to its outcome, whatever happens in it.
+pub async fn run(app: &App, job: &LeasedJob) -> Outcome {
+    let began = Instant::now();
+    let span = tracing::info_span!(
+        "job",
+        job.id = %job.id,
+        job.name = job.name,
+        job.attempt = job.attempt,
+        correlation.id = job.correlation_id,
+    );
+    let handler = HANDLERS.iter().find(|handler| handler.name == job.name);
+    let outcome = attempt(app, job, handler).instrument(span.clone()).await;
+    let (label, error) = match &outcome {
+        Outcome::Done => ("done", None),
+        Outcome::Retry { error, .. } => ("retried", Some(error)),
+        Outcome::Dead { error } => ("dead", Some(error)),
+        Outcome::Released => ("released", None),
+    };
+    let _in_span = span.enter();
+    match error {
+        None => tracing::debug!("The job is done."),
+        Some(error) if label == "retried" => tracing::warn!(error, "The job failed and will be tried again."),
+        Some(error) => tracing::error!(error, "The job is dead and waits for an administrator."),
+    }
+    // An unknown name is no label: anybody who can enqueue could make series without end.
+    let name = handler.map_or("unknown", |handler| handler.name);
+    metrics::histogram!("job_duration_seconds", "job" => name, "outcome" => label)
+        .record(began.elapsed().as_secs_f64());
+    outcome
+}
+
+async fn attempt(app: &App, job: &LeasedJob, handler: Option<&Handler>) -> Outcome {
+    let Some(handler) = handler else {
+        return Outcome::Dead { error: format!("unknown job {}", job.name) };
+    };
+    let cx = Context { app, id: job.id, correlation_id: job.correlation_id.as_deref() };
+    let (error, may_retry) =
+        match AssertUnwindSafe((handler.run)(cx, job.payload.clone())).catch_unwind().await {
+            Ok(Ok(())) => return Outcome::Done,
+            Ok(Err(Failure::Retry(cause))) => (in_one_line(&*cause), true),
+            Ok(Err(Failure::Fatal(cause))) => (in_one_line(&*cause), false),
+            Err(panic) => (format!("panicked: {}", message(&*panic)), true),
+        };
+    if may_retry && job.attempt < job.max_attempts {
+        Outcome::Retry { at: app.now() + backoff(job.attempt, app.random()), error }
+    } else {
+        Outcome::Dead { error }
+    }
+}
+
+/// 1, 2, 4… seconds after the first, second, third… attempt, at most an hour; give or take a quarter, so that what
+/// failed together does not come back together.
+fn backoff(attempt: i32, random: [u8; 2]) -> Duration {
+    let doublings = u32::try_from(attempt - 1).unwrap_or(0).min(20);
+    let base = Duration::from_secs(1 << doublings).min(Duration::from_hours(1));
+    let share = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
+    base.mul_f64(0.75 + share / 2.0).min(Duration::from_hours(1))
+}
+
+/// An error with its causes.
+fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |e| e.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_an_hour_and_never_agree() {
+        assert_eq!(backoff(1, [0, 0]), Duration::from_millis(750));
+        assert_eq!(backoff(1, [255, 255]), Duration::from_millis(1250));
+        assert_eq!(backoff(4, [0, 0]), Duration::from_secs(6));
+        for attempt in [13, 60, i32::MAX] {
+            assert!(backoff(attempt, [255, 255]) <= Duration::from_hours(1));
+            assert!(backoff(attempt, [0, 0]) >= Duration::from_mins(45));
+        }
+    }
+
+    #[test]
+    fn an_error_is_kept_with_its_causes() {
+        let cause = std::io::Error::other("connection refused");
+        let error = Error::Unavailable { component: "database", source: Box::new(cause) };
+        assert_eq!(in_one_line(&error), "database is not available: connection refused");
+    }
+}

@@ -26,7 +26,9 @@ pub mod policy;
 pub mod project_members;
 pub mod project_roles;
 pub mod projects;
+pub mod relay;
 pub mod resets;
+pub mod scheduler;
 pub mod sessions;
 pub mod settings;
 pub mod statuses;
@@ -34,6 +36,7 @@ pub mod stories;
 pub mod tokens;
 pub mod users;
 mod versions;
+pub mod worker;
 pub mod workflows;
 pub mod workspace_members;
 pub mod workspaces;
@@ -82,6 +85,8 @@ pub struct App {
     pub settings: Settings,
     /// Personal access tokens used since they were last written down.
     pub(crate) token_uses: tokens::Uses,
+    /// Rung when a write of this process has put jobs into the outbox.
+    outbox_filled: tokio::sync::Notify,
 }
 
 /// The adapters an [`App`] is made of.
@@ -105,6 +110,7 @@ impl App {
     pub fn new(parts: Parts) -> Self {
         let Parts { db, blobs, queue, mailer, bus, limiter, cache, clock, randomness, keys, settings } =
             parts;
+        let outbox_filled = tokio::sync::Notify::new();
         Self {
             db,
             blobs,
@@ -118,6 +124,7 @@ impl App {
             keys,
             settings,
             token_uses: tokens::Uses::default(),
+            outbox_filled,
         }
     }
 

@@ -11,11 +11,11 @@ use tenon_core::{
 use tenon_db::{Connection, links::Link};
 use uuid::Uuid;
 
-use crate::{App, Tx, crypto};
+use crate::{App, Keys, Tx, crypto};
 
 /// The secret in a link: what its receiver sends back.
-pub fn secret(app: &App, link: Uuid) -> String {
-    app.keys.derive("link", &[link.as_bytes()])
+pub fn secret(keys: &Keys, link: Uuid) -> String {
+    keys.derive("link", &[link.as_bytes()])
 }
 
 /// Makes a link. One made for nobody opens nothing.
@@ -44,7 +44,7 @@ pub(crate) async fn make_pair(tx: &mut Tx<'_>, user: UserId, new_email: &Email) 
 }
 
 async fn insert(tx: &mut Tx<'_>, link: &Link) -> Result<()> {
-    let (hash, now) = (crypto::hash_token(&secret(tx.app(), link.id)), tx.now());
+    let (hash, now) = (crypto::hash_token(&secret(&tx.app().keys, link.id)), tx.now());
     tenon_db::links::insert(tx.conn(), link, hash, now).await?;
     Ok(())
 }

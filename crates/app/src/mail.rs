@@ -12,13 +12,13 @@ use tenon_core::{
     Error, Result,
     accounts::LinkPurpose,
     ids::{InvitationId, JobId},
-    invitations,
+    invitations::link_ttl,
     jobs::{MailKind, SendMail},
     ports::mail::Mail,
 };
 use uuid::Uuid;
 
-use crate::{Keys, Settings};
+use crate::{Keys, Settings, invitations, links};
 
 /// The API calls that take the tokens of mailed links, named in the mails for people without the
 /// user interface.
@@ -54,16 +54,6 @@ pub const fn subject(mail: &MailKind) -> Option<Subject> {
         | MailKind::EmailChanged { .. }
         | MailKind::NewLogin { .. } => None,
     }
-}
-
-/// The token of a mailed link.
-pub fn link_token(keys: &Keys, link: Uuid) -> String {
-    keys.derive("link", &[link.as_bytes()])
-}
-
-/// The token of the given sending of an invitation.
-pub fn invitation_token(keys: &Keys, invitation: InvitationId, send: i32) -> String {
-    keys.derive("invitation", &[invitation.uuid().as_bytes(), &send.to_be_bytes()])
 }
 
 /// Composes the mail that `job` sends.
@@ -150,7 +140,7 @@ impl Action {
                 ("change-email", CHANGE_EMAIL, LinkPurpose::ChangeEmailNew.ttl())
             }
             MailKind::WorkspaceInvitation { .. } | MailKind::ProjectInvitation { .. } => {
-                ("invitation", ACCEPT_INVITATION, invitations::link_ttl())
+                ("invitation", ACCEPT_INVITATION, link_ttl())
             }
             MailKind::SignUpAttempted
             | MailKind::PasswordChanged { .. }
@@ -158,8 +148,8 @@ impl Action {
             | MailKind::NewLogin { .. } => return None,
         };
         let token = match subject(mail)? {
-            Subject::Link(link) => link_token(keys, link),
-            Subject::Invitation(invitation, send) => invitation_token(keys, invitation, send),
+            Subject::Link(link) => links::secret(keys, link),
+            Subject::Invitation(invitation, send) => invitations::token(keys, invitation, send),
         };
         let url = format!("{}/#/{page}/{token}", settings.public_url);
         Some(Self { url, token, call, hours: ttl.num_hours(), days: ttl.num_days() })

@@ -211,7 +211,9 @@ impl Tx<'_> {
         let Self { app, conn, changes, jobs, actor, correlation_id, now, .. } = self;
         drop(conn);
         ring(app, actor, &correlation_id, now, changes).await;
-        if !jobs.is_empty() {
+        if !jobs.is_empty() && !transactional {
+            app.outbox_filled.notify_one();
+        } else if !jobs.is_empty() {
             let mut queues: Vec<String> = jobs.into_iter().map(|j| j.queue).collect();
             queues.sort();
             queues.dedup();

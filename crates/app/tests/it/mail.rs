@@ -1,6 +1,6 @@
 //! Every mail in every language.
 
-use tenon_app::{Keys, Settings, crypto::SigningKey, mail};
+use tenon_app::{Keys, Settings, crypto::SigningKey, invitations, links, mail};
 use tenon_core::{
     emails::Email,
     jobs::{MailKind, SendMail},
@@ -91,8 +91,8 @@ fn both_bodies_carry_the_link_with_its_token_in_the_fragment() {
     for kind in every_mail("") {
         let mail = compose(Lang::En, None, kind.clone());
         let token = match mail::subject(&kind) {
-            Some(mail::Subject::Link(link)) => mail::link_token(&keys(), link),
-            Some(mail::Subject::Invitation(id, send)) => mail::invitation_token(&keys(), id, send),
+            Some(mail::Subject::Link(link)) => links::secret(&keys(), link),
+            Some(mail::Subject::Invitation(id, send)) => invitations::token(&keys(), id, send),
             None => {
                 assert!(!mail.text.contains("/#/"), "{kind:?}");
                 continue;
@@ -138,7 +138,7 @@ fn a_mail_composed_again_is_the_same_mail() {
 
 #[test]
 fn each_sending_of_an_invitation_has_a_token_of_its_own() {
-    let token = |send| mail::invitation_token(&keys(), Uuid::from_u128(2).into(), send);
+    let token = |send| invitations::token(&keys(), Uuid::from_u128(2).into(), send);
     assert_ne!(token(1), token(2));
 }
 

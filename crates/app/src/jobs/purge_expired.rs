@@ -1,0 +1,80 @@
+//! Removes what has ended, kind by kind.
+//!
+//! The log of changes stays: it is the history of stories, boards and projects, and goes only with
+//! the thing whose log it is.
+
+use std::time::Duration;
+
+use tenon_core::{
+    jobs::PurgeExpired,
+    ports::blob::{BlobError, Key},
+};
+use tenon_db::{jobs::admin::prune, purge};
+
+use super::{Context, Failure, Handle};
+use crate::accounts;
+
+const BATCH: i64 = 500;
+
+/// How long a job that is done, or was cancelled, is remembered.
+const DONE_JOBS: Duration = Duration::from_hours(24);
+/// How long a dead job waits for an administrator.
+const DEAD_JOBS: Duration = Duration::from_hours(7 * 24);
+
+/// Calls a batch until it removes less than it may.
+macro_rules! drain {
+    ($cx:ident, $what:literal, $batch:expr, |$conn:ident, $now:ident| $remove:expr) => {
+        loop {
+            let removed = $cx
+                .app
+                .write(&[], &$cx.correlation_id(), async |tx| {
+                    let $now = tx.now();
+                    let $conn = tx.conn();
+                    Ok($remove.await?)
+                })
+                .await?;
+            if removed > 0 {
+                tracing::info!(what = $what, removed, "Removed what had ended.");
+            }
+            if i64::try_from(removed).is_ok_and(|n| n < $batch) {
+                break;
+            }
+        }
+    };
+}
+
+impl Handle for PurgeExpired {
+    async fn handle(self, cx: Context<'_>) -> Result<(), Failure> {
+        let purged = accounts::purge(cx.app, &cx.correlation_id()).await?;
+        tracing::info!(?purged, "Removed what of accounts had ended.");
+        let trash = cx.app.settings.trash;
+        drain!(cx, "stories", BATCH, |conn, now| purge::stories(conn, now - trash, now, BATCH));
+        // One at a time: everything in a project goes with it.
+        drain!(cx, "projects", 1, |conn, now| purge::projects(conn, now - trash, now, 1));
+        drain!(cx, "workspaces", BATCH, |conn, now| purge::workspaces(conn, now - trash, BATCH));
+        drain!(cx, "jobs", BATCH, |conn, now| prune(conn, now - DONE_JOBS, now - DEAD_JOBS, BATCH));
+        unlink_blobs(cx).await
+    }
+}
+
+/// The bytes first, then the row: a blob whose row remains is tried again, one without a row would be forgotten.
+async fn unlink_blobs(cx: Context<'_>) -> Result<(), Failure> {
+    let before = cx.app.now() - cx.app.settings.backup_window;
+    loop {
+        let keys = purge::unreferenced_blobs(&mut *cx.app.read().await?, before, BATCH).await?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for key in &keys {
+            let key = Key::parse(key).map_err(|e| Failure::Fatal(Box::new(e)))?;
+            cx.app.blobs.delete(&key).await.map_err(|error| match error {
+                BlobError::Permanent(_) => Failure::Fatal(Box::new(error)),
+                _ => Failure::Retry(Box::new(error)),
+            })?;
+        }
+        cx.app
+            .write(&[], &cx.correlation_id(), async |tx| Ok(purge::forget_blobs(tx.conn(), &keys).await?))
+            .await?;
+        tracing::info!(blobs = keys.len(), "Removed files that nothing refers to.");
+    }
+}

@@ -1,0 +1,43 @@
+//! One leader among processes, by an advisory lock that lives and dies with a connection of its own.
+
+use diesel::{QueryableByName, sql_types as st};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::{Db, error::Result, sql::sql};
+
+/// The lock of the scheduler.
+pub const SCHEDULER: i64 = 0x7465_6e6f_6e00_0001;
+
+/// A process that leads or stands by. Dropping it ends the leadership.
+pub struct Candidate {
+    conn: AsyncPgConnection,
+    office: i64,
+    leads: bool,
+}
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = st::Bool)]
+    leads: bool,
+}
+
+impl Candidate {
+    /// Stands for `office`; [`Candidate::leads`] says who got it.
+    pub async fn stand(db: &Db, office: i64) -> Result<Self> {
+        Ok(Self { conn: db.dedicated().await?, office, leads: false })
+    }
+
+    /// Whether this process leads, having tried to if nobody did. An error means that the connection is lost and
+    /// the leadership with it.
+    pub async fn leads(&mut self) -> Result<bool> {
+        // The lock counts how often it was taken, so a leader only asks whether the connection still lives.
+        let statement = if self.leads {
+            sql("SELECT $1 IS NOT NULL AS leads")
+        } else {
+            sql("SELECT pg_try_advisory_lock($1) AS leads")
+        };
+        let answer: Answer = statement.bind::<st::BigInt, _>(self.office).get_result(&mut self.conn).await?;
+        self.leads = answer.leads;
+        Ok(self.leads)
+    }
+}
