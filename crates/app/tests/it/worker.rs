@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tenon_adapters::queue;
 use tenon_app::worker::{Worker, run_until_idle};
 use tenon_core::{
     emails::Email,
@@ -269,4 +270,65 @@ async fn a_job_whose_lease_went_to_another_worker_is_stopped() {
     };
     tokio::join!(Worker { lease, ..worker(&house, 1) }.run(shutdown.clone()), test);
     assert_eq!(house.post.sent().len(), 1, "the first was not sent by who had lost it");
+}
+
+#[tokio::test]
+async fn a_write_s_jobs_reach_a_queue_elsewhere_once_it_is_committed() {
+    let house = House::new().await;
+    assert!(!house.queue.capabilities().transactional);
+    let to = Email::parse("ada@example.org").unwrap();
+    let send = SendMail { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted };
+    let undone: tenon_core::Result<()> = house
+        .app
+        .write(&[], "undone", async |tx| {
+            tx.enqueue(&send)?;
+            Err(tenon_core::Error::Unauthenticated)
+        })
+        .await;
+    assert!(undone.is_err());
+    assert!(outcomes(&house).await.is_empty(), "a write that failed enqueues nothing");
+    house.app.write(&[], "done", async |tx| tx.enqueue(&send)).await.unwrap();
+    assert_eq!(outcomes(&house).await, [Outcome::Done]);
+    assert!(outcomes(&house).await.is_empty(), "and the outbox is empty");
+}
+
+#[tokio::test]
+async fn the_relay_forwards_at_once_and_a_worker_runs_it() {
+    let house = House::new().await;
+    let to = Email::parse("ada@example.org").unwrap();
+    let send = SendMail { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted };
+    let shutdown = CancellationToken::new();
+    let test = async {
+        for n in 1..=3 {
+            house.app.write(&[], "done", async |tx| tx.enqueue(&send)).await.unwrap();
+            eventually("it is sent", async || house.post.sent().len() == n).await;
+        }
+        shutdown.cancel();
+    };
+    tokio::join!(
+        tenon_app::relay::run(house.app.clone(), shutdown.clone()),
+        worker(&house, 2).run(shutdown.clone()),
+        test
+    );
+}
+
+#[tokio::test]
+async fn jobs_in_the_database_need_no_relay() {
+    let house = House::new().await;
+    let clock = std::sync::Arc::new(house.clock.clone());
+    let queue = queue::connect(&queue::Config::Postgres {}, house.db.db(), clock);
+    let app = crate::harness::app(&house.db, &house.clock, queue, house.post.clone()).await;
+    let to = Email::parse("ada@example.org").unwrap();
+    let send = SendMail { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted };
+    app.write(&[], "done", async |tx| tx.enqueue(&send)).await.unwrap();
+    tenon_app::scheduler::enqueue_due(&app).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let test = async {
+        eventually("it is sent", async || house.post.sent().len() == 1).await;
+        app.write(&[], "done", async |tx| tx.enqueue(&send)).await.unwrap();
+        eventually("an idle worker takes the next", async || house.post.sent().len() == 2).await;
+        shutdown.cancel();
+    };
+    tokio::join!(Worker { app: app.clone(), ..worker(&house, 2) }.run(shutdown.clone()), test);
+    assert!(run_until_idle(&app, &queues()).await.unwrap().is_empty());
 }
