@@ -30,6 +30,13 @@ pub async fn list(app: &App, caller: &Caller, page: &Page<Uuid>) -> Result<Items
     Ok(Items::cut(rows, page, |t| t.id.uuid()))
 }
 
+/// One of the caller's tokens.
+pub async fn get(app: &App, caller: &Caller, id: TokenId) -> Result<Token> {
+    let mut conn = app.read().await?;
+    let person = access::person(app, &mut conn, caller).await?;
+    tenon_db::tokens::find(&mut conn, person.id, id).await?.ok_or(Error::NotFound("token"))
+}
+
 /// Makes a token; its secret is told this once. A token cannot make tokens.
 pub async fn create(app: &App, caller: &Caller, new: NewToken) -> Result<(Token, Secret)> {
     if new.scopes.is_empty() {

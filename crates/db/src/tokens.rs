@@ -73,6 +73,18 @@ pub async fn of_user(conn: &mut AsyncPgConnection, user: UserId, page: &Page<Uui
     rows.into_iter().map(Token::try_from).collect()
 }
 
+/// A person's token.
+pub async fn find(conn: &mut AsyncPgConnection, user: UserId, id: TokenId) -> Result<Option<Token>> {
+    let row: Option<TokenRow> = access_tokens::table
+        .find(id.uuid())
+        .filter(access_tokens::user_id.eq(user.uuid()))
+        .select(TokenRow::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Token::try_from).transpose()
+}
+
 /// How many tokens a person has.
 pub async fn count(conn: &mut AsyncPgConnection, user: UserId) -> Result<i64> {
     let theirs = access_tokens::table.filter(access_tokens::user_id.eq(user.uuid()));

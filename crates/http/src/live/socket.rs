@@ -335,6 +335,7 @@ impl Session<'_> {
             Some(Kind::SessionRevoked) => names("session_id", holder.person.session.map(|s| s.to_string())),
             Some(Kind::TokenRevoked) => names("token_id", holder.person.token.map(|t| t.to_string())),
             Some(Kind::AccountActivityChanged) => change.data["is_active"] == json!(false),
+            Some(Kind::AccountDeleted) => true,
             _ => false,
         }
     }

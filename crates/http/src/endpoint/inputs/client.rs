@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use salvo::{Depot, Request, http::header};
+use tenon_core::sessions::ClientInfo;
 
 use crate::{
     endpoint::{Input, OpDoc},
@@ -17,6 +18,16 @@ pub struct Client {
     pub address: Option<IpAddr>,
     /// `User-Agent`, at most 256 characters, without control characters.
     pub user_agent: Option<String>,
+}
+
+impl Client {
+    /// The same in the words of the use-cases.
+    pub fn info(&self) -> ClientInfo {
+        ClientInfo {
+            address: self.address.map(|ip| ip.to_string()).unwrap_or_default(),
+            user_agent: self.user_agent.clone().unwrap_or_default(),
+        }
+    }
 }
 
 impl Input for Client {
