@@ -1,5 +1,5 @@
 //! The frame of the HTTP face, exercised over a small sample table.
-#![expect(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod bodies;
 mod budgets;

@@ -118,7 +118,7 @@ impl Contract {
         let media_type = essence(sent.headers);
         match content.get(&media_type) {
             Some(_) => {
-                self.body(&format!("{pointer}/{}/schema", escape(&media_type)), sent.body, "request", found)
+                self.body(&format!("{pointer}/{}/schema", escape(&media_type)), sent.body, "request", found);
             }
             None if content.get("application/octet-stream").is_some() => {}
             None => found.push(format!("accepted the undocumented media type {media_type:?}")),
