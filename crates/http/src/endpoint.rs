@@ -165,6 +165,7 @@ impl Group<'_> {
             authenticated: doc.authenticated,
             budgeting: Budgeting::Usual,
             streaming: doc.streaming,
+            secret: false,
             websocket: doc.websocket,
             query_names: std::mem::take(&mut doc.query_names),
         };
@@ -219,6 +220,12 @@ impl Op {
     /// An attempt to prove who one is: draws from a narrow budget per client address, too.
     pub fn login(&mut self) -> &mut Self {
         self.operation.budgeting = Budgeting::Login;
+        self.secret()
+    }
+
+    /// Its answer carries a secret, and is not kept for retries: it takes no idempotency key.
+    pub fn secret(&mut self) -> &mut Self {
+        self.operation.secret = true;
         self
     }
 
@@ -249,7 +256,7 @@ impl Op {
             doc.problem(StatusCode::FORBIDDEN, "The credential lacks the permission or the scope.");
         }
         doc.problem(StatusCode::UNPROCESSABLE_ENTITY, "A parameter is not valid, or not known.");
-        if operation.method == Method::Post && !operation.websocket {
+        if operation.method == Method::Post && !operation.secret {
             doc.header_parameter(
                 "Idempotency-Key",
                 "Makes a retry safe: the same key and body within 24 hours get the first answer again.",

@@ -2,7 +2,7 @@
 //!
 //! From the outside in: the request gets its name, is observed, its answer gets security and CORS
 //! headers, whatever broke becomes a problem, budgets are drawn from, the answer is compressed, and
-//! the endpoint has only so long.
+//! the endpoint has only so long, and runs once for all retries of a request.
 
 mod compress;
 mod correlate;
@@ -11,6 +11,7 @@ mod deadline;
 mod finish;
 mod limit;
 mod observe;
+mod replay;
 mod shield;
 
 use std::{collections::HashMap, sync::Arc};
@@ -33,7 +34,7 @@ pub(crate) fn surround(service: Service, frame: &Arc<Frame>, operations: &[Arc<O
         .hoop(finish::Finish)
         .hoop(limit::Limit::new(Arc::clone(frame)));
     let service = if settings.compression { service.hoop(compress::Compress::new()) } else { service };
-    service.hoop(deadline::Deadline::new(settings.request_timeout))
+    service.hoop(deadline::Deadline::new(settings.request_timeout)).hoop(replay::Replay)
 }
 
 /// Operations by the route that salvo matched.

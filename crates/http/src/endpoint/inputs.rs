@@ -9,6 +9,7 @@ mod precondition;
 mod state;
 mod upload;
 
+pub(crate) use self::{body::bytes as body_bytes, params::header_text, precondition::entity_tag};
 pub use self::{
     body::{BODY_LIMIT, Body, Patch},
     caller::MaybeCaller,
@@ -19,5 +20,4 @@ pub use self::{
     state::{Correlation, Ctx, State},
     upload::Upload,
 };
-pub(crate) use self::{params::header_text, precondition::entity_tag};
 pub use tenon_core::callers::Caller;

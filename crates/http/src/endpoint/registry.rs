@@ -80,6 +80,8 @@ pub struct Operation {
     pub budgeting: Budgeting,
     /// Exempt from the time limit.
     pub streaming: bool,
+    /// Its answer carries a secret: it is not kept for retries.
+    pub secret: bool,
     /// Answers with a websocket.
     pub websocket: bool,
     pub(crate) query_names: BTreeSet<String>,
