@@ -43,7 +43,7 @@ pub(crate) struct Config {
     #[schemars(extend("default" = {"backend": "filesystem"}))]
     pub(crate) storage: blob::Config,
     /// Where jobs wait.
-    #[schemars(extend("default" = {"backend": "memory"}))]
+    #[schemars(extend("default" = {"backend": "postgres"}))]
     pub(crate) queue: queue::Config,
     /// How mail leaves.
     #[schemars(extend("default" = {"backend": "directory"}))]

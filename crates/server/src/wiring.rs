@@ -24,10 +24,11 @@ pub(crate) async fn app(config: &Config, db: Db) -> anyhow::Result<Arc<App>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let randomness = Arc::new(SystemRandomness);
     let keys = keys::load(&config.auth.signing_keys, &config.data_dir.join("keys"), &*randomness)?;
+    let queue = queue::connect(&config.queue, &db, clock.clone());
     Ok(Arc::new(App::new(Parts {
         db,
         blobs: blob::connect(config.storage.clone()).await?,
-        queue: queue::connect(&config.queue, clock.clone())?,
+        queue,
         mailer: mail::connect(config.mail.clone(), clock.clone()).await?,
         bus: bus::connect(config.bus.clone()).await?,
         limiter: limiter::connect(config.limiter.clone(), clock.clone()).await?,

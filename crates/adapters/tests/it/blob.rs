@@ -39,6 +39,16 @@ blob_laws!(memory, crate::blob::fixtures::memory);
 blob_laws!(s3, crate::blob::fixtures::s3);
 
 #[tokio::test]
+async fn each_store_declares_what_it_can() {
+    let stores = [fixtures::filesystem().await, fixtures::memory().await, fixtures::s3().await];
+    let declared = stores.map(|fixture| {
+        let can = fixture.unwrap().store.capabilities();
+        (can.durable, can.presign, can.media_type)
+    });
+    assert_eq!(declared, [(true, false, false), (false, false, false), (true, true, true)]);
+}
+
+#[tokio::test]
 async fn an_absent_bucket_is_named() {
     let server = services::s3::Server::start().await;
     let refused = connect(s3_config(&server, "nowhere")).await.map(drop).unwrap_err();
