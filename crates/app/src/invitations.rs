@@ -62,18 +62,20 @@ impl Host {
     }
 }
 
-/// Invitations into a place, oldest first; those of one status, or all.
+/// Invitations into a place, oldest first; those of one status, or all; how many in all, when `count`.
 pub async fn list(
     app: &App,
     caller: &Caller,
     place: Place,
     status: Option<InvitationStatus>,
     page: Page<Uuid>,
-) -> Result<Items<Invitation, Uuid>> {
+    count: bool,
+) -> Result<(Items<Invitation, Uuid>, Option<i64>)> {
     let mut conn = app.read().await?;
     Host::reading(app, &mut conn, caller, place).await?;
     let rows = rows::into_place(&mut conn, place, status, &page).await?;
-    Ok(Items::cut(rows, &page, |i| i.invitation.id.uuid()).map(|i| i.invitation))
+    let total = if count { Some(rows::count_into_place(&mut conn, place, status).await?) } else { None };
+    Ok((Items::cut(rows, &page, |i| i.invitation.id.uuid()).map(|i| i.invitation), total))
 }
 
 /// One invitation into a place.

@@ -22,12 +22,18 @@ use uuid::Uuid;
 
 use crate::{App, Tx, access, crypto, invitations::record_update};
 
-/// The caller's pending invitations, oldest first.
-pub async fn list(app: &App, caller: &Caller, page: Page<Uuid>) -> Result<Items<Invitation, Uuid>> {
+/// The caller's pending invitations, oldest first; how many, when `count`.
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    page: Page<Uuid>,
+    count: bool,
+) -> Result<(Items<Invitation, Uuid>, Option<i64>)> {
     let mut conn = app.read().await?;
     let person = access::person(app, &mut conn, caller).await?;
     let rows = rows::of_person(&mut conn, person.id, &page).await?;
-    Ok(Items::cut(rows, &page, |i| i.invitation.id.uuid()).map(|i| i.invitation))
+    let total = if count { Some(rows::count_of_person(&mut conn, person.id).await?) } else { None };
+    Ok((Items::cut(rows, &page, |i| i.invitation.id.uuid()).map(|i| i.invitation), total))
 }
 
 /// What the holder of a mailed link may know before answering.

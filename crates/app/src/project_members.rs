@@ -15,17 +15,19 @@ use tenon_db::{Connection, project_members as rows, project_roles};
 
 use crate::{App, Tx, access, policy, project_roles::find as find_role, versions::refuse_stale};
 
-/// The people of a project, in order of arrival.
+/// The people of a project, in order of arrival; how many, when `count`.
 pub async fn list(
     app: &App,
     caller: &Caller,
     project: ProjectId,
     page: Page<TimeKey>,
-) -> Result<Items<ProjectMember, TimeKey>> {
+    count: bool,
+) -> Result<(Items<ProjectMember, TimeKey>, Option<i64>)> {
     let mut conn = app.read().await?;
     access::project(app, &mut conn, caller, project).await?;
     let rows = rows::of_project(&mut conn, project, &page).await?;
-    Ok(Items::cut(rows, &page, |m| (m.created_at, m.user.id.uuid())))
+    let total = if count { Some(rows::count(&mut conn, project).await?) } else { None };
+    Ok((Items::cut(rows, &page, |m| (m.created_at, m.user.id.uuid())), total))
 }
 
 /// One person of a project.

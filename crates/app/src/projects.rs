@@ -26,20 +26,22 @@ pub async fn templates(app: &App, caller: &Caller) -> Result<Vec<Template>> {
     Ok(templates::builtin())
 }
 
-/// The caller's projects, oldest first: of one workspace or of all, as `filter` says.
+/// The caller's projects, oldest first: of one workspace or of all, as `filter` says; how many in all, when `count`.
 pub async fn list(
     app: &App,
     caller: &Caller,
     filter: ProjectFilter,
     page: Page<Uuid>,
-) -> Result<Items<ProjectWithRole, Uuid>> {
+    count: bool,
+) -> Result<(Items<ProjectWithRole, Uuid>, Option<i64>)> {
     let mut conn = app.read().await?;
     let person = match filter.workspace {
         Some(id) => access::workspace(app, &mut conn, caller, id).await?.person,
         None => access::person(app, &mut conn, caller).await?,
     };
     let rows = rows::of_person(&mut conn, person.id, &filter, &page).await?;
-    Ok(Items::cut(rows, &page, |p| p.project.id.uuid()))
+    let total = if count { Some(rows::count_of_person(&mut conn, person.id, &filter).await?) } else { None };
+    Ok((Items::cut(rows, &page, |p| p.project.id.uuid()), total))
 }
 
 /// One of the caller's projects.

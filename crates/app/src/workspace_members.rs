@@ -28,17 +28,19 @@ use crate::{
 /// How often a write is tried anew when the streams it touches change under it.
 const ATTEMPTS: usize = 5;
 
-/// The people of a workspace, in order of arrival.
+/// The people of a workspace, in order of arrival; how many, when `count`.
 pub async fn list(
     app: &App,
     caller: &Caller,
     workspace: WorkspaceId,
     page: Page<TimeKey>,
-) -> Result<Items<WorkspaceMember, TimeKey>> {
+    count: bool,
+) -> Result<(Items<WorkspaceMember, TimeKey>, Option<i64>)> {
     let mut conn = app.read().await?;
     access::workspace(app, &mut conn, caller, workspace).await?;
     let rows = rows::of_workspace(&mut conn, workspace, &page).await?;
-    Ok(Items::cut(rows, &page, |m| (m.created_at, m.user.id.uuid())))
+    let total = if count { Some(rows::count(&mut conn, workspace).await?) } else { None };
+    Ok((Items::cut(rows, &page, |m| (m.created_at, m.user.id.uuid())), total))
 }
 
 /// One person of a workspace.

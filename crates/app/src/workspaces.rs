@@ -16,17 +16,19 @@ use uuid::Uuid;
 
 use crate::{App, access, versions::refuse_stale};
 
-/// The caller's workspaces, oldest first; those in the trash when `trashed`.
+/// The caller's workspaces, oldest first; those in the trash when `trashed`; how many in all, when `count`.
 pub async fn list(
     app: &App,
     caller: &Caller,
     trashed: bool,
     page: Page<Uuid>,
-) -> Result<Items<WorkspaceWithRole, Uuid>> {
+    count: bool,
+) -> Result<(Items<WorkspaceWithRole, Uuid>, Option<i64>)> {
     let mut conn = app.read().await?;
     let person = access::person(app, &mut conn, caller).await?;
     let rows = rows::of_person(&mut conn, person.id, trashed, &page).await?;
-    Ok(Items::cut(rows, &page, |w| w.workspace.id.uuid()))
+    let total = if count { Some(rows::count_of_person(&mut conn, person.id, trashed).await?) } else { None };
+    Ok((Items::cut(rows, &page, |w| w.workspace.id.uuid()), total))
 }
 
 /// One of the caller's workspaces.

@@ -6,7 +6,7 @@ use crate::{
     Time,
     changes::Stream,
     emails::Email,
-    ids::{InvitationId, ProjectId, RoleId, WorkspaceId},
+    ids::{InvitationId, ProjectId, RoleId, UserId, WorkspaceId},
     roles::WorkspaceRole,
     users::{PersonRef, Username},
 };
@@ -56,8 +56,7 @@ impl InvitationStatus {
 }
 
 /// What an invitation opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvitedTo {
     /// A workspace, in a role.
     Workspace {
@@ -89,6 +88,20 @@ impl InvitedTo {
         match self {
             Self::Workspace { .. } => None,
             Self::Project { project_id, .. } => Some(*project_id),
+        }
+    }
+    /// The role, when it is one of a project.
+    pub const fn role_id(&self) -> Option<RoleId> {
+        match self {
+            Self::Workspace { .. } => None,
+            Self::Project { role_id, .. } => Some(*role_id),
+        }
+    }
+    /// `workspace` or `project`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Workspace { .. } => "workspace",
+            Self::Project { .. } => "project",
         }
     }
     /// Where it leads, whatever the role.
@@ -129,7 +142,8 @@ pub enum Invitee {
 }
 
 /// An invitation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "Flat")]
 pub struct Invitation {
     /// Id.
     pub id: InvitationId,
@@ -155,6 +169,50 @@ pub struct Invitation {
     pub created_at: Time,
     /// Increases with every change.
     pub version: i64,
+}
+
+/// The shape of an invitation in the log.
+#[derive(Serialize)]
+struct Flat {
+    id: InvitationId,
+    kind: &'static str,
+    workspace_id: WorkspaceId,
+    project_id: Option<ProjectId>,
+    place_name: String,
+    role: String,
+    role_id: Option<RoleId>,
+    email: Option<Email>,
+    user_id: Option<UserId>,
+    username: Option<String>,
+    status: InvitationStatus,
+    invited_by: Option<PersonRef>,
+    sent_count: i32,
+    last_sent_at: Option<Time>,
+    created_at: Time,
+    version: i64,
+}
+
+impl From<Invitation> for Flat {
+    fn from(i: Invitation) -> Self {
+        Self {
+            id: i.id,
+            kind: i.to.kind(),
+            workspace_id: i.to.workspace_id(),
+            project_id: i.to.project_id(),
+            place_name: i.place_name,
+            role: i.role_slug,
+            role_id: i.to.role_id(),
+            email: i.email,
+            user_id: i.user.as_ref().map(|u| u.id),
+            username: i.user.map(|u| u.username),
+            status: i.status,
+            invited_by: i.invited_by,
+            sent_count: i.sent_count,
+            last_sent_at: i.last_sent_at,
+            created_at: i.created_at,
+            version: i.version,
+        }
+    }
 }
 
 /// What the holder of a mailed link sees before answering.

@@ -39,17 +39,41 @@ pub struct Stored {
     pub link: Option<(TokenHash, Time)>,
 }
 
-macro_rules! stored {
+macro_rules! columns {
     () => {
         "SELECT i.id, i.workspace_id, i.project_id, i.workspace_role, i.role_id, i.email, i.user_id, i.by_handle,
            i.status, i.sent_count, i.last_sent_at, i.created_at, i.version, i.hash, i.hash_expires_at,
            w.name AS workspace_name, p.name AS project_name, r.slug AS role_slug,
            u.username, u.full_name, u.color, u.lang,
-           a.id AS actor_id, a.username AS actor_username, a.full_name AS actor_full_name, a.color AS actor_color
-         FROM invitations i JOIN workspaces w ON w.id = i.workspace_id
+           a.id AS actor_id, a.username AS actor_username, a.full_name AS actor_full_name, a.color AS actor_color "
+    };
+}
+
+macro_rules! tables {
+    () => {
+        "FROM invitations i JOIN workspaces w ON w.id = i.workspace_id
            LEFT JOIN projects p ON p.id = i.project_id LEFT JOIN project_roles r ON r.id = i.role_id
            LEFT JOIN users u ON u.id = i.user_id LEFT JOIN users a ON a.id = i.invited_by
          WHERE w.deleted_at IS NULL AND p.deleted_at IS NULL AND "
+    };
+}
+
+macro_rules! stored {
+    () => {
+        concat!(columns!(), tables!())
+    };
+}
+
+macro_rules! of_place {
+    () => {
+        "(i.project_id = $1 OR (i.workspace_id = $2 AND i.project_id IS NULL)) AND ($3 IS NULL OR i.status = $3) "
+    };
+}
+
+macro_rules! own {
+    () => {
+        "i.status = 'pending' AND (i.user_id = $1 OR (i.user_id IS NULL AND i.email =
+           (SELECT email FROM users WHERE id = $1 AND verified_at IS NOT NULL))) "
     };
 }
 
@@ -79,18 +103,14 @@ pub async fn into_place(
     page: &Page<Uuid>,
 ) -> Result<Vec<Stored>> {
     let (workspace, project) = keys(place);
-    let rows: Vec<Row> = sql(concat!(
-        stored!(),
-        "(i.project_id = $1 OR (i.workspace_id = $2 AND i.project_id IS NULL)) AND ($3 IS NULL OR i.status = $3)
-         AND i.id > $4 ORDER BY i.id LIMIT $5"
-    ))
-    .bind::<st::Nullable<st::Uuid>, _>(project)
-    .bind::<st::Nullable<st::Uuid>, _>(workspace)
-    .bind::<st::Nullable<st::Text>, _>(status.map(InvitationStatus::as_str))
-    .bind::<st::Uuid, _>(page.after.unwrap_or_default())
-    .bind::<st::BigInt, _>(page.fetch())
-    .load(conn)
-    .await?;
+    let rows: Vec<Row> = sql(concat!(stored!(), of_place!(), "AND i.id > $4 ORDER BY i.id LIMIT $5"))
+        .bind::<st::Nullable<st::Uuid>, _>(project)
+        .bind::<st::Nullable<st::Uuid>, _>(workspace)
+        .bind::<st::Nullable<st::Text>, _>(status.map(InvitationStatus::as_str))
+        .bind::<st::Uuid, _>(page.after.unwrap_or_default())
+        .bind::<st::BigInt, _>(page.fetch())
+        .load(conn)
+        .await?;
     rows.into_iter().map(Stored::try_from).collect()
 }
 
@@ -100,18 +120,44 @@ pub async fn of_person(
     person: UserId,
     page: &Page<Uuid>,
 ) -> Result<Vec<Stored>> {
-    let rows: Vec<Row> = sql(concat!(
-        stored!(),
-        "i.status = 'pending' AND (i.user_id = $1 OR (i.user_id IS NULL AND i.email =
-           (SELECT email FROM users WHERE id = $1 AND verified_at IS NOT NULL)))
-         AND i.id > $2 ORDER BY i.id LIMIT $3"
-    ))
-    .bind::<st::Uuid, _>(person.uuid())
-    .bind::<st::Uuid, _>(page.after.unwrap_or_default())
-    .bind::<st::BigInt, _>(page.fetch())
-    .load(conn)
-    .await?;
+    let rows: Vec<Row> = sql(concat!(stored!(), own!(), "AND i.id > $2 ORDER BY i.id LIMIT $3"))
+        .bind::<st::Uuid, _>(person.uuid())
+        .bind::<st::Uuid, _>(page.after.unwrap_or_default())
+        .bind::<st::BigInt, _>(page.fetch())
+        .load(conn)
+        .await?;
     rows.into_iter().map(Stored::try_from).collect()
+}
+
+/// How many [`into_place`] would answer without a limit.
+pub async fn count_into_place(
+    conn: &mut AsyncPgConnection,
+    place: Place,
+    status: Option<InvitationStatus>,
+) -> Result<i64> {
+    let (workspace, project) = keys(place);
+    let row: CountRow = sql(concat!("SELECT count(*) AS n ", tables!(), of_place!()))
+        .bind::<st::Nullable<st::Uuid>, _>(project)
+        .bind::<st::Nullable<st::Uuid>, _>(workspace)
+        .bind::<st::Nullable<st::Text>, _>(status.map(InvitationStatus::as_str))
+        .get_result(conn)
+        .await?;
+    Ok(row.n)
+}
+
+/// How many [`of_person`] would answer without a limit.
+pub async fn count_of_person(conn: &mut AsyncPgConnection, person: UserId) -> Result<i64> {
+    let row: CountRow = sql(concat!("SELECT count(*) AS n ", tables!(), own!()))
+        .bind::<st::Uuid, _>(person.uuid())
+        .get_result(conn)
+        .await?;
+    Ok(row.n)
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = st::BigInt)]
+    n: i64,
 }
 
 /// Pending invitations of a person into a workspace and into its projects.
@@ -120,16 +166,11 @@ pub async fn of_person_in(
     workspace: WorkspaceId,
     person: UserId,
 ) -> Result<Vec<Stored>> {
-    let rows: Vec<Row> = sql(concat!(
-        stored!(),
-        "i.workspace_id = $1 AND i.status = 'pending' AND (i.user_id = $2 OR (i.user_id IS NULL AND i.email =
-           (SELECT email FROM users WHERE id = $2 AND verified_at IS NOT NULL)))
-         ORDER BY i.id"
-    ))
-    .bind::<st::Uuid, _>(workspace.uuid())
-    .bind::<st::Uuid, _>(person.uuid())
-    .load(conn)
-    .await?;
+    let rows: Vec<Row> = sql(concat!(stored!(), own!(), "AND i.workspace_id = $2 ORDER BY i.id"))
+        .bind::<st::Uuid, _>(person.uuid())
+        .bind::<st::Uuid, _>(workspace.uuid())
+        .load(conn)
+        .await?;
     rows.into_iter().map(Stored::try_from).collect()
 }
 

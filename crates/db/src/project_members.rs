@@ -63,6 +63,12 @@ pub async fn of_project(
     Ok(rows.into_iter().map(member).collect())
 }
 
+/// How many people are in a project.
+pub async fn count(conn: &mut AsyncPgConnection, project: ProjectId) -> Result<i64> {
+    let all = members::table.filter(members::project_id.eq(project.uuid()));
+    Ok(all.count().get_result(conn).await?)
+}
+
 /// One person of a project.
 pub async fn find(
     conn: &mut AsyncPgConnection,

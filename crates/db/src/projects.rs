@@ -92,6 +92,32 @@ pub async fn of_person(
     rows.into_iter().map(ProjectWithRole::try_from).collect()
 }
 
+/// How many [`of_person`] would answer without a limit.
+pub async fn count_of_person(
+    conn: &mut AsyncPgConnection,
+    person: UserId,
+    filter: &ProjectFilter,
+) -> Result<i64> {
+    let row: CountRow =
+        sql("SELECT count(*) AS n FROM project_members m JOIN projects p ON p.id = m.project_id
+           JOIN workspaces w ON w.id = p.workspace_id AND w.deleted_at IS NULL
+         WHERE m.user_id = $1 AND (p.deleted_at IS NOT NULL) = $2 AND ($3 IS NULL OR p.workspace_id = $3)
+           AND ($4 IS NULL OR (p.archived_at IS NOT NULL) = $4)")
+        .bind::<st::Uuid, _>(person.uuid())
+        .bind::<st::Bool, _>(filter.trashed)
+        .bind::<st::Nullable<st::Uuid>, _>(filter.workspace.map(WorkspaceId::uuid))
+        .bind::<st::Nullable<st::Bool>, _>(filter.archived)
+        .get_result(conn)
+        .await?;
+    Ok(row.n)
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = st::BigInt)]
+    n: i64,
+}
+
 /// A project as one of its members sees it, be it in the trash or not.
 pub async fn with_role(
     conn: &mut AsyncPgConnection,

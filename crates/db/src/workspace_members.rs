@@ -57,6 +57,12 @@ pub async fn of_workspace(
     rows.into_iter().map(member).collect()
 }
 
+/// How many people are in a workspace.
+pub async fn count(conn: &mut AsyncPgConnection, workspace: WorkspaceId) -> Result<i64> {
+    let all = members::table.filter(members::workspace_id.eq(workspace.uuid()));
+    Ok(all.count().get_result(conn).await?)
+}
+
 /// One person of a workspace.
 pub async fn find(
     conn: &mut AsyncPgConnection,

@@ -66,6 +66,13 @@ pub async fn of_person(
     rows.into_iter().map(WorkspaceWithRole::try_from).collect()
 }
 
+/// How many [`of_person`] would answer without a limit.
+pub async fn count_of_person(conn: &mut AsyncPgConnection, person: UserId, trashed: bool) -> Result<i64> {
+    use crate::schema::workspace_members as members;
+    let all = members::table.inner_join(workspaces::table).filter(members::user_id.eq(person.uuid()));
+    Ok(all.filter(workspaces::deleted_at.is_not_null().eq(trashed)).count().get_result(conn).await?)
+}
+
 /// A workspace as one of its members sees it, be it in the trash or not.
 pub async fn with_role(
     conn: &mut AsyncPgConnection,
