@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. An error is one sentence on standard error.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -14,12 +14,13 @@ use crate::{
 
 /// A self-hosted team workspace.
 #[derive(Debug, Parser)]
-#[command(name = "tenon", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "tenon", version, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    command: Command,
+    /// Without a command, `up`.
+    command: Option<Command>,
 }
 
 #[derive(Debug, Args)]
@@ -34,6 +35,22 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run everything in one process, on a database of its own.
+    ///
+    /// Keeps the database, files, mails and keys in the data directory, which it makes when absent. Needs the
+    /// programs of a PostgreSQL server, but no running one; with database.url it uses that instead.
+    Up(UpOptions),
+    /// Serve the API and the web pages.
+    ///
+    /// Needs database.url, and a database at this release (`tenon migrate`). Listens on the socket that systemd
+    /// passes, or else on server.unix_socket or server.listen.
+    Serve,
+    /// Print the OpenAPI document.
+    Openapi {
+        /// Print the older 3.0 shape, for generators that know no other.
+        #[arg(long = "3.0")]
+        older: bool,
+    },
     /// Bring the database to this release.
     ///
     /// Applies the migrations that are pending, one process at a time. Refuses a database that a newer release
@@ -47,6 +64,19 @@ enum Command {
     /// Check or explain the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+#[derive(Debug, Default, Args)]
+struct UpOptions {
+    /// Directory for everything Tenon keeps.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Keep everything in a temporary directory, which is removed at the end.
+    #[arg(long, conflicts_with = "data_dir")]
+    ephemeral: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,12 +107,28 @@ pub(crate) fn run() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
-    match cli.command {
+    match cli.command.unwrap_or_else(|| Command::Up(UpOptions::default())) {
+        Command::Up(options) => up(&cli.global, options).await,
+        Command::Serve => commands::serve::run(&cli.global.load()?).await,
+        Command::Openapi { older } => commands::openapi::run(older, output),
         Command::Migrate => commands::migrate::run(&cli.global.load()?, output).await,
         Command::Doctor => commands::doctor::run(&cli.global.load()?, output).await,
         Command::Config(ConfigCommand::Check { file }) => commands::config::check(file, output),
         Command::Config(ConfigCommand::Reference) => commands::config::reference(output),
     }
+}
+
+async fn up(global: &Global, options: UpOptions) -> anyhow::Result<()> {
+    let temporary = options.ephemeral.then(commands::up::temporary_dir).transpose()?;
+    let mut sources = from_process(global.config.as_deref());
+    let data_dir = temporary.as_ref().map(|dir| dir.path().to_owned()).or(options.data_dir);
+    if let Some(dir) = data_dir {
+        sources.options.push(("--data-dir", "data_dir", dir.display().to_string()));
+    }
+    if let Some(address) = options.listen {
+        sources.options.push(("--listen", "server.listen", address.to_string()));
+    }
+    commands::up::run(&sources.load()?).await
 }
 
 impl Global {

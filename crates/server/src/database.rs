@@ -1,5 +1,7 @@
 //! Which database: the configured one, one that is running within the data directory, or one we run.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use tenon_db::{
     Db, DbConfig,
@@ -16,17 +18,34 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens the database of this installation.
+    /// Opens the database of this installation for a moment: one that `tenon up` runs is used beside it.
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
-        let home = config.data_dir.join("postgres");
-        let known = config.database.url.as_ref().map(|url| url.expose().clone());
-        let (url, managed) = if let Some(url) = known.or_else(|| Managed::running(&home)) {
-            (url, None)
-        } else {
-            let managed = Managed::start(managed_config(config, home)).await?;
-            (managed.url(), Some(managed))
+        match Managed::running(&home(config)) {
+            Some(url) if config.database.url.is_none() => {
+                Ok(Self { db: Db::open(db_config(config, url)), managed: None })
+            }
+            _ => Self::own(config).await,
+        }
+    }
+
+    /// Opens the database of this installation for as long as this process runs.
+    pub(crate) async fn own(config: &Config) -> anyhow::Result<Self> {
+        let (url, managed) = match &config.database.url {
+            Some(url) => (url.expose().clone(), None),
+            None => {
+                let managed = Managed::start(managed_config(config)).await?;
+                (managed.url(), Some(managed))
+            }
         };
         Ok(Self { db: Db::open(db_config(config, url)), managed })
+    }
+
+    /// Opens the configured database.
+    pub(crate) fn configured(config: &Config) -> anyhow::Result<Self> {
+        let url = config.database.url.as_ref().context(
+            "database.url is not set; set it, or use `tenon up`, which runs a database of its own",
+        )?;
+        Ok(Self { db: Db::open(db_config(config, url.expose().clone())), managed: None })
     }
 
     /// Stops the server if we started it.
@@ -39,9 +58,13 @@ impl Database {
     }
 }
 
-fn managed_config(config: &Config, data_dir: std::path::PathBuf) -> ManagedConfig {
+fn home(config: &Config) -> PathBuf {
+    config.data_dir.join("postgres")
+}
+
+fn managed_config(config: &Config) -> ManagedConfig {
     ManagedConfig {
-        data_dir,
+        data_dir: home(config),
         bin_dir: config.database.bin_dir.clone(),
         run_as: config.database.run_as.clone(),
         settings: Vec::new(),

@@ -21,19 +21,24 @@ use self::systemd::Supervisor;
 pub(crate) struct Lifecycle {
     tasks: TaskTracker,
     stopping: CancellationToken,
+    /// Nobody is waited for any more.
+    at_once: CancellationToken,
     failure: Arc<Mutex<Option<anyhow::Error>>>,
     supervisor: Arc<Supervisor>,
 }
 
 impl Lifecycle {
-    /// A process that has nothing to do yet.
-    pub(crate) fn new() -> Self {
-        Self {
+    /// A process that has nothing to do yet, and heeds signals from now on.
+    pub(crate) fn begin() -> anyhow::Result<Self> {
+        let this = Self {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            at_once: CancellationToken::new(),
             failure: Arc::default(),
             supervisor: Arc::new(Supervisor::of_this_process()),
-        }
+        };
+        this.heed_signals()?;
+        Ok(this)
     }
 
     /// Cancelled when the process is asked to stop.
@@ -76,23 +81,15 @@ impl Lifecycle {
 
     /// Says that the process is ready, waits until it is to stop, and gives its tasks `grace` to finish.
     pub(crate) async fn run(self, grace: Duration) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
         self.supervisor.ready();
         let heartbeat = self.heartbeat();
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = self.stopping.cancelled() => {}
-        }
+        self.stopping.cancelled().await;
         self.supervisor.stopping();
         tracing::info!(grace.seconds = grace.as_secs(), "Stopping: what runs may finish");
-        self.stopping.cancel();
         self.tasks.close();
         tokio::select! {
             () = self.tasks.wait() => {}
-            // Whoever asks twice means it.
-            _ = interrupt.recv() => tracing::warn!("Stopped at once, at a second interrupt"),
+            () = self.at_once.cancelled() => tracing::warn!("Stopped at once, at a second signal"),
             () = tokio::time::sleep(grace) => {
                 tracing::warn!(tasks.left = self.tasks.len(), "Stopped with work left: the grace is over");
             }
@@ -100,6 +97,24 @@ impl Lifecycle {
         heartbeat.abort();
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Stops the process at the first signal, and its waiting for tasks at the second.
+    fn heed_signals(&self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let (first, second) = (self.stopping.clone(), self.at_once.clone());
+        // Not of the drained set: it is never done.
+        TaskTracker::new().spawn(async move {
+            for token in [first, second] {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                token.cancel();
+            }
+        });
+        Ok(())
     }
 
     /// Feeds the watchdog, to the end of the draining and not within the drained set. A task among the others, so
@@ -125,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_failure_of_an_essential_task_stops_and_fails_the_process() {
-        let lifecycle = Lifecycle::new();
+        let lifecycle = Lifecycle::begin().unwrap();
         let stopping = lifecycle.stopping();
         lifecycle.essential("other", async move {
             stopping.cancelled().await;
@@ -138,14 +153,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_essential_task_that_ends_by_itself_is_a_failure() {
-        let lifecycle = Lifecycle::new();
+        let lifecycle = Lifecycle::begin().unwrap();
         lifecycle.essential("worker", async { Ok(()) });
         assert_eq!(lifecycle.run(GRACE).await.unwrap_err().to_string(), "the worker ended by itself");
     }
 
     #[tokio::test]
     async fn work_that_outlasts_the_grace_is_left() {
-        let lifecycle = Lifecycle::new();
+        let lifecycle = Lifecycle::begin().unwrap();
         lifecycle.tasks().spawn(std::future::pending::<()>());
         lifecycle.stopping().cancel();
         lifecycle.run(Duration::from_millis(1)).await.unwrap();
@@ -153,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_runs_is_waited_for_and_background_work_is_not() {
-        let lifecycle = Lifecycle::new();
+        let lifecycle = Lifecycle::begin().unwrap();
         let (done, finished) = tokio::sync::oneshot::channel();
         let stopping = lifecycle.stopping();
         lifecycle.tasks().spawn(async move {
