@@ -43,7 +43,7 @@ enum Command {
     /// Serve the API and the web pages.
     ///
     /// Needs database.url, and a database at this release (`tenon migrate`). Listens on the socket that systemd
-    /// passes, or else on server.unix_socket or server.listen.
+    /// passes, or else on the configured socket or address.
     Serve,
     /// Print the OpenAPI document.
     Openapi {

@@ -33,7 +33,8 @@ pub(crate) struct Config {
     /// Where Tenon keeps what it makes itself: the signing key, and, unless they are configured, the database,
     /// the files and the mails.
     pub(crate) data_dir: PathBuf,
-    /// Where people find this installation; links in mails begin with it.
+    /// Where people find this installation; links in mails begin with it. Unset, `localhost` with the port of
+    /// `server.listen`.
     pub(crate) public_url: Url,
     /// What this installation calls itself in mails and on its pages.
     pub(crate) instance_name: String,

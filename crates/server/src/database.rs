@@ -30,12 +30,11 @@ impl Database {
 
     /// Opens the database of this installation for as long as this process runs.
     pub(crate) async fn own(config: &Config) -> anyhow::Result<Self> {
-        let (url, managed) = match &config.database.url {
-            Some(url) => (url.expose().clone(), None),
-            None => {
-                let managed = Managed::start(managed_config(config)).await?;
-                (managed.url(), Some(managed))
-            }
+        let (url, managed) = if let Some(url) = &config.database.url {
+            (url.expose().clone(), None)
+        } else {
+            let managed = Managed::start(managed_config(config)).await?;
+            (managed.url(), Some(managed))
         };
         Ok(Self { db: Db::open(db_config(config, url)), managed })
     }

@@ -23,8 +23,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Sends the log to standard output, in the configured shape.
 pub(crate) fn log(config: &Log) -> anyhow::Result<()> {
+    // Salvo says what we say ourselves, unless it is asked to.
     let filter = EnvFilter::builder()
-        .parse(&config.level)
+        .parse(format!("salvo_core=warn,{}", config.level))
         .with_context(|| format!("log.level: {} is not a level", config.level))?;
     let terminal = std::io::stdout().is_terminal();
     let text = match config.format {

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -66,7 +67,7 @@ impl Sources {
         for (option, key, value) in &self.options {
             values.found.insert((*key).to_owned(), text_value(option, value));
         }
-        values.place_within_data_dir();
+        values.complete();
         let config = values.into_config()?;
         super::refusals::check(&config)?;
         Ok(config)
@@ -171,11 +172,16 @@ struct Values {
 }
 
 impl Values {
-    /// What is kept in directories is kept within `data_dir` unless something else was said.
-    fn place_within_data_dir(&mut self) {
+    /// Defaults that depend on other keys: what is kept in directories is kept within `data_dir`, and the public
+    /// URL has the port that is listened on.
+    fn complete(&mut self) {
         let said = |found: &BTreeMap<String, Value>, key: &str| {
             found.get(key).and_then(|value| value.clone().into_string().ok())
         };
+        if let Some(Ok(address)) = said(&self.found, "server.listen").map(|text| text.parse::<SocketAddr>()) {
+            let url = format!("http://localhost:{}", address.port());
+            self.found.entry("public_url".to_owned()).or_insert_with(|| text_value("server.listen", &url));
+        }
         let data_dir =
             said(&self.found, "data_dir").map_or_else(|| Config::default().data_dir, PathBuf::from);
         for (section, backend, name) in [("storage", "filesystem", "files"), ("mail", "directory", "mail")] {
@@ -362,6 +368,17 @@ mod tests {
             .unwrap();
         let shown = format!("{:?} {:?}", config.storage, config.mail);
         assert!(shown.contains("/var/lib/tenon/files") && shown.contains("\"/m\""), "{shown}");
+    }
+
+    #[test]
+    fn the_public_url_follows_the_port_unless_it_is_set() {
+        let listen = ("TENON__SERVER__LISTEN", "0.0.0.0:9000");
+        assert_eq!(environment(&[listen]).load().unwrap().public_url.as_str(), "http://localhost:9000/");
+        let set = ("TENON__PUBLIC_URL", "https://tenon.example.org");
+        assert_eq!(
+            environment(&[listen, set]).load().unwrap().public_url.as_str(),
+            "https://tenon.example.org/"
+        );
     }
 
     #[test]

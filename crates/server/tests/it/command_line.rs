@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Runs `tenon` in `dir` without anything of our own environment's settings.
-fn tenon(dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn tenon(dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tenon"))
         .args(arguments)
         .current_dir(dir)
@@ -17,13 +17,13 @@ fn tenon(dir: &Path, arguments: &[&str]) -> Output {
 }
 
 /// A directory that an unprivileged account can enter, for when the tests run as root.
-fn directory() -> tempfile::TempDir {
+pub(crate) fn directory() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     dir
 }
 
-fn text(bytes: &[u8]) -> &str {
+pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
