@@ -255,6 +255,9 @@ impl Op {
             assert!(operation.scope.is_some(), "{id} takes a caller but names no scope");
             doc.problem(StatusCode::FORBIDDEN, "The credential lacks the permission or the scope.");
         }
+        if doc.credential_aware && operation.method != Method::Get {
+            doc.problem(StatusCode::FORBIDDEN, "A change by cookie came without its `X-CSRF-Token`.");
+        }
         doc.problem(StatusCode::UNPROCESSABLE_ENTITY, "A parameter is not valid, or not known.");
         if operation.method == Method::Post && !operation.secret {
             doc.header_parameter(

@@ -15,14 +15,18 @@ function el(name, attributes, ...children) {
   return node;
 }
 
-/** The little Markdown that descriptions use: paragraphs, `code`, **bold**. */
+/** The little Markdown that descriptions use: `code` and **bold** … */
+function words(text) {
+  return String(text || "").split(/(`[^`]+`|\*\*[^*]+\*\*)/).map((part) => {
+    if (part.startsWith("`") && part.length > 2) return el("code", {}, part.slice(1, -1));
+    if (part.startsWith("**") && part.length > 4) return el("b", {}, part.slice(2, -2));
+    return part;
+  });
+}
+
+/** … in paragraphs. */
 function prose(text) {
-  return String(text || "").split(/\n{2,}/).filter(Boolean).map((block) =>
-    el("p", {}, ...block.split(/(`[^`]+`|\*\*[^*]+\*\*)/).map((part) => {
-      if (part.startsWith("`") && part.length > 2) return el("code", {}, part.slice(1, -1));
-      if (part.startsWith("**") && part.length > 4) return el("b", {}, part.slice(2, -2));
-      return part;
-    })));
+  return String(text || "").split(/\n{2,}/).filter(Boolean).map((block) => el("p", {}, ...words(block)));
 }
 
 const nameOf = (ref) => ref.split("/").pop();
@@ -129,7 +133,7 @@ function operation(path, method, op) {
   const answers = Object.entries(op.responses || {}).map(([status, answer]) => {
     const good = /^[123]/.test(status);
     const problem = answer.content && answer.content["application/problem+json"];
-    const head = [el(`span.status.${good ? "good" : "bad"}`, {}, status), answer.description || ""];
+    const head = [el(`span.status.${good ? "good" : "bad"}`, {}, status), el("span", {}, ...words(answer.description))];
     if (problem || !answer.content) return el("div.line", {}, ...head);
     return el("details", {}, el("summary", {}, ...head), el("div.nested", {},
       ...Object.entries(answer.headers || {}).map(([name, header]) => field(name, header.schema || {}, false, header.description)), ...content(answer.content)));

@@ -1,6 +1,6 @@
 //! Who asks.
 
-use salvo::{Depot, Request, http::StatusCode};
+use salvo::{Depot, Request};
 use tenon_core::{Error, callers::Caller, tokens::Scope};
 
 use crate::{
@@ -20,7 +20,6 @@ impl Input for Caller {
     }
     fn describe(doc: &mut OpDoc) {
         doc.credential(false);
-        describe_csrf(doc);
     }
 }
 
@@ -30,12 +29,7 @@ impl Input for MaybeCaller {
     }
     fn describe(doc: &mut OpDoc) {
         doc.credential(true);
-        describe_csrf(doc);
     }
-}
-
-fn describe_csrf(doc: &mut OpDoc) {
-    doc.problem(StatusCode::FORBIDDEN, "A change by cookie came without its `X-CSRF-Token`.");
 }
 
 fn find(req: &Request, depot: &Depot) -> Result<Option<Caller>, Problem> {
