@@ -6,6 +6,7 @@
 mod link_invitations;
 mod purge_expired;
 mod send_mail;
+mod sweep_blobs;
 
 use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
@@ -13,8 +14,11 @@ use futures_util::{FutureExt, future::BoxFuture};
 use tenon_core::{
     BoxError, Error,
     ids::JobId,
-    jobs::{Job, LinkInvitations, PurgeExpired, SendMail},
-    ports::queue::{LeasedJob, Outcome},
+    jobs::{Job, LinkInvitations, PurgeExpired, SendMail, SweepBlobs},
+    ports::{
+        blob::BlobError,
+        queue::{LeasedJob, Outcome},
+    },
 };
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -68,6 +72,15 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<BlobError> for Failure {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Permanent(_) => Self::Fatal(Box::new(error)),
+            _ => Self::Retry(Box::new(error)),
+        }
+    }
+}
+
 impl From<tenon_db::Error> for Failure {
     fn from(error: tenon_db::Error) -> Self {
         Error::from(error).into()
@@ -79,8 +92,8 @@ struct Handler {
     run: for<'a> fn(Context<'a>, serde_json::Value) -> BoxFuture<'a, Result<(), Failure>>,
 }
 
-const HANDLERS: [Handler; 3] =
-    [handler::<SendMail>(), handler::<PurgeExpired>(), handler::<LinkInvitations>()];
+const HANDLERS: [Handler; 4] =
+    [handler::<SendMail>(), handler::<PurgeExpired>(), handler::<SweepBlobs>(), handler::<LinkInvitations>()];
 
 const fn handler<J: Handle>() -> Handler {
     Handler {

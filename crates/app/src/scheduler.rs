@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tenon_core::{
     Error, Result, Time,
     ids::JobId,
-    jobs::{Job, PurgeExpired},
+    jobs::{Job, PurgeExpired, SweepBlobs},
 };
 use tenon_db::leader::{Candidate, SCHEDULER};
 use tokio_util::sync::CancellationToken;
@@ -33,11 +33,18 @@ pub struct Schedule {
 }
 
 /// Everything done regularly.
-pub const SCHEDULES: [Schedule; 1] = [Schedule {
-    name: PurgeExpired::NAME,
-    every: Duration::from_hours(1),
-    enqueue: |tx, id| tx.enqueue_as(id, &PurgeExpired {}),
-}];
+pub const SCHEDULES: [Schedule; 2] = [
+    Schedule {
+        name: PurgeExpired::NAME,
+        every: Duration::from_hours(1),
+        enqueue: |tx, id| tx.enqueue_as(id, &PurgeExpired {}),
+    },
+    Schedule {
+        name: SweepBlobs::NAME,
+        every: Duration::from_hours(24),
+        enqueue: |tx, id| tx.enqueue_as(id, &SweepBlobs {}),
+    },
+];
 
 impl Schedule {
     /// The latest tick at or before `now`.

@@ -124,6 +124,14 @@ impl Job for PurgeExpired {
     const NAME: &'static str = "purge_expired";
 }
 
+/// Removes stored files that no row knows: uploads that broke off before they were written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepBlobs {}
+
+impl Job for SweepBlobs {
+    const NAME: &'static str = "sweep_blobs";
+}
+
 /// Tells the people behind a newly verified address of the invitations that wait for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkInvitations {

@@ -3,6 +3,8 @@
 //! The log is not purged: it is also the history that people read. What is removed for good takes
 //! its own log with it.
 
+use std::collections::HashSet;
+
 use diesel::{prelude::*, sql_types as st};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tenon_core::Time;
@@ -64,7 +66,7 @@ pub async fn projects(conn: &mut AsyncPgConnection, before: Time, now: Time, lim
     Ok(removed)
 }
 
-/// Keys of blobs that nothing has referred to since before `before`, longest first.
+/// Keys of blobs that nothing has referred to since before `before`, longest first, at most `limit`.
 pub async fn unreferenced_blobs(
     conn: &mut AsyncPgConnection,
     before: Time,
@@ -84,4 +86,11 @@ pub async fn unreferenced_blobs(
 pub async fn forget_blobs(conn: &mut AsyncPgConnection, keys: &[String]) -> Result<()> {
     diesel::delete(blobs::table.filter(blobs::key.eq_any(keys))).execute(conn).await?;
     Ok(())
+}
+
+/// Which of `keys` have a row.
+pub async fn known_blobs(conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<HashSet<String>> {
+    let known: Vec<String> =
+        blobs::table.filter(blobs::key.eq_any(keys)).select(blobs::key).load(conn).await?;
+    Ok(known.into_iter().collect())
 }

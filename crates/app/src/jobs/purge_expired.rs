@@ -5,10 +5,7 @@
 
 use std::time::Duration;
 
-use tenon_core::{
-    jobs::PurgeExpired,
-    ports::blob::{BlobError, Key},
-};
+use tenon_core::{jobs::PurgeExpired, ports::blob::Key};
 use tenon_db::{jobs::admin::prune, purge};
 
 use super::{Context, Failure, Handle};
@@ -67,10 +64,7 @@ async fn unlink_blobs(cx: Context<'_>) -> Result<(), Failure> {
         }
         for key in &keys {
             let key = Key::parse(key).map_err(|e| Failure::Fatal(Box::new(e)))?;
-            cx.app.blobs.delete(&key).await.map_err(|error| match error {
-                BlobError::Permanent(_) => Failure::Fatal(Box::new(error)),
-                _ => Failure::Retry(Box::new(error)),
-            })?;
+            cx.app.blobs.delete(&key).await?;
         }
         cx.app
             .write(&[], &cx.correlation_id(), async |tx| Ok(purge::forget_blobs(tx.conn(), &keys).await?))

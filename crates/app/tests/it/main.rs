@@ -4,5 +4,6 @@
 
 mod harness;
 mod mail;
+mod purge;
 mod scheduler;
 mod worker;
