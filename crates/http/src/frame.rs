@@ -44,6 +44,19 @@ pub struct Settings {
     pub compression: bool,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            cors_origins: Vec::new(),
+            trusted_proxies: TrustedProxies(Vec::new()),
+            request_timeout: Duration::from_secs(30),
+            limits: Limits::default(),
+            metrics_token: None,
+            compression: true,
+        }
+    }
+}
+
 /// How often one may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -91,12 +91,11 @@ impl Acceptor for UnixAcceptor {
         policy: Option<ArcFusePolicy>,
     ) -> Result<Accepted<Self::Coupler, Self::Stream>> {
         loop {
-            let (stream, peer) = match self.pending.take() {
-                Some(pending) => pending,
-                None => {
-                    let (stream, peer) = self.listener.accept().await?;
-                    (stream, Arc::new(peer))
-                }
+            let (stream, peer) = if let Some(pending) = self.pending.take() {
+                pending
+            } else {
+                let (stream, peer) = self.listener.accept().await?;
+                (stream, Arc::new(peer))
             };
             let local_addr = self.holdings[0].local_addr.clone();
             let control = salvo::conn::ConnCtrl::new();

@@ -11,6 +11,7 @@ use crate::{
     endpoint::{Api, Built, Operation},
     frame::{Frame, Settings},
     hoops,
+    live::Hub,
     openapi::{self, About},
     pages,
     readiness::Check,
@@ -26,9 +27,10 @@ pub struct Assembled {
     pub operations: Vec<Arc<Operation>>,
 }
 
-/// Tenon's HTTP face.
-pub fn service(app: &Arc<App>, settings: Settings, checks: Vec<Check>) -> Assembled {
-    assemble(api::table(), Frame::around(app, settings).asking(checks))
+/// Tenon's HTTP face, its live side included.
+pub fn service(app: &Arc<App>, hub: &Arc<Hub>, settings: Settings, checks: Vec<Check>) -> Assembled {
+    let frame = Frame::around(app, settings).with(Arc::clone(hub)).asking(checks);
+    assemble(api::table(), frame)
 }
 
 /// The document of Tenon's API, without an application.

@@ -88,7 +88,7 @@ async fn the_exchange_validator_notices() {
     let violations = |target: &str, status: u16, body: &str| {
         let sent = Sent { method: "GET", target, headers: &answer.headers, body: b"" };
         let received = Received { status, headers: &answer.headers, body: body.as_bytes() };
-        sample.contract.violations(&sent, &received).len()
+        sample.wire.contract.violations(&sent, &received).len()
     };
     let good = r#"{"items":[{"code":"en","name":"English"}]}"#;
     assert_eq!(violations("/api/v1/languages", 200, good), 0);

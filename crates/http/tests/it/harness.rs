@@ -1,4 +1,7 @@
 //! What the tests of this crate stand on.
 
+pub mod app;
+pub mod call;
 pub mod exchange;
 pub mod sample;
+pub mod socket;

@@ -1,13 +1,18 @@
 //! The frame of the HTTP face, exercised over a small sample table.
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
+mod attachments;
 mod bodies;
 mod budgets;
+mod comments;
 mod credentials;
 mod document;
 mod edges;
+mod events;
 mod files;
 mod harness;
 mod pages;
 mod preconditions;
+mod stories;
 mod system;
+mod workflows;

@@ -97,7 +97,8 @@ async fn start(dir: &Path) -> String {
 }
 
 fn watch(dir: &Path, pid: &str) {
-    Command::new("setsid")
+    // It outlives this process on purpose, so nobody here waits for it.
+    let watchdog = Command::new("setsid")
         .args(["sh", "-c", WATCHDOG, "watchdog"])
         .arg(dir)
         .arg(pid)
@@ -106,6 +107,7 @@ fn watch(dir: &Path, pid: &str) {
         .stderr(Stdio::null())
         .spawn()
         .expect("the tests' PostgreSQL is watched by `setsid` and `flock` of util-linux; without them, point TENON_TEST_DATABASE_URL at a server of yours");
+    drop(watchdog);
 }
 
 fn open(path: &Path) -> File {

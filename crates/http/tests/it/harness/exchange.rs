@@ -117,6 +117,7 @@ impl Contract {
         let Some(content) = self.document.pointer(&pointer) else { return };
         let media_type = essence(sent.headers);
         match content.get(&media_type) {
+            Some(_) if media_type == "application/octet-stream" => {}
             Some(_) => {
                 self.body(&format!("{pointer}/{}/schema", escape(&media_type)), sent.body, "request", found);
             }

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeSet,
-    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -14,11 +13,6 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use salvo::{
-    Request, Service,
-    http::{HeaderMap, StatusCode},
-    test::{RequestBuilder, ResponseExt},
-};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenon_adapters::{clock::SystemClock, limiter, randomness::SystemRandomness};
@@ -47,7 +41,7 @@ use tenon_http::{
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::exchange::{Contract, Received, Sent};
+pub use super::call::{Answer, Call, Wire};
 
 /// A title as `core` would have it.
 #[derive(Debug, Clone, Deserialize)]
@@ -207,17 +201,17 @@ async fn change(
     _caller: Caller,
     Path(path): Path<NotePath>,
     precondition: IfMatch,
-    Patch(patch): Patch<NotePatch>,
+    Patch(wanted): Patch<NotePatch>,
 ) -> Result<Json<NoteView>, Problem> {
     let mut note = desk.find(path.note_id)?;
     if let Some(expected) = precondition.version().filter(|seen| *seen != note.version) {
         let representation = serde_json::to_value(&note).ok();
         return Err(Error::Stale { what: "note", expected, current: note.version, representation }.into());
     }
-    if let Some(title) = patch.title.into_option() {
+    if let Some(title) = wanted.title.into_option() {
         note.title = title.0;
     }
-    if let Some(body) = patch.body.into_option() {
+    if let Some(body) = wanted.body.into_option() {
         note.body = body;
     }
     note.version += 1;
@@ -374,99 +368,9 @@ impl Limiter for Gone {
 
 /// The sample, running.
 pub struct Sample {
-    service: Service,
     pub document: Arc<Value>,
-    pub contract: Contract,
+    pub wire: Arc<Wire>,
     pub desk: Arc<Desk>,
-}
-
-/// An answer that the document allows.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-    /// Status and code of a problem.
-    pub fn problem(&self) -> (u16, String) {
-        (self.status, self.json()["code"].as_str().unwrap_or_default().to_owned())
-    }
-    /// Pointer and code of the first fault.
-    pub fn fault(&self) -> String {
-        let fault = &self.json()["errors"][0];
-        format!("{} {}", fault["pointer"].as_str().unwrap_or("?"), fault["code"].as_str().unwrap_or("?"))
-    }
-}
-
-/// A request in the making.
-pub struct Call<'a> {
-    sample: &'a Sample,
-    method: &'static str,
-    target: String,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-    peer: Option<SocketAddr>,
-}
-
-impl Call<'_> {
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-    /// As the one person of the sample.
-    pub fn signed(self) -> Self {
-        self.header("authorization", "Bearer ada")
-    }
-    pub fn json(self, body: impl Into<String>) -> Self {
-        let mut call = self.header("content-type", "application/json");
-        call.body = body.into().into_bytes();
-        call
-    }
-    pub fn bytes(mut self, media_type: &str, body: &[u8]) -> Self {
-        self.body = body.to_vec();
-        self.header("content-type", media_type)
-    }
-    pub fn from(mut self, peer: &str) -> Self {
-        self.peer = Some(format!("{peer}:4711").parse().unwrap());
-        self
-    }
-    pub async fn send(self) -> Answer {
-        let method = self.method.parse().unwrap();
-        let mut builder = RequestBuilder::new(format!("http://localhost{}", self.target), method);
-        for (name, value) in &self.headers {
-            builder = builder.add_header(*name, value, false);
-        }
-        if !self.body.is_empty() {
-            builder = builder.body(self.body.clone());
-        }
-        let mut request: Request = builder.build();
-        if let Some(peer) = self.peer {
-            *request.remote_addr_mut() = peer.into();
-        }
-        let headers = request.headers().clone();
-        let mut response = self.sample.service.handle(request).await;
-        let body = response.take_bytes(None).await.map_or_else(|_| Vec::new(), |bytes| bytes.to_vec());
-        let answer = Answer {
-            status: response.status_code.unwrap_or(StatusCode::OK).as_u16(),
-            headers: response.headers().clone(),
-            body,
-        };
-        let sent = Sent { method: self.method, target: &self.target, headers: &headers, body: &self.body };
-        let received = Received { status: answer.status, headers: &answer.headers, body: &answer.body };
-        let is_compressed = answer.headers.contains_key("content-encoding");
-        let violations =
-            if is_compressed { Vec::new() } else { self.sample.contract.violations(&sent, &received) };
-        assert!(violations.is_empty(), "{} {}: {violations:#?}", self.method, self.target);
-        answer
-    }
 }
 
 impl Sample {
@@ -497,27 +401,20 @@ impl Sample {
         let assembled = assemble(table(), frame.with(Arc::clone(&desk)).asking(checks));
         let ids: BTreeSet<&str> = assembled.operations.iter().map(|operation| operation.id).collect();
         assert_eq!(ids.len(), assembled.operations.len());
-        let contract = Contract::new(&assembled.document);
-        Self { service: assembled.service, document: assembled.document, contract, desk }
+        let wire = Arc::new(Wire::new(assembled.service, &assembled.document));
+        Self { wire, document: assembled.document, desk }
     }
 
-    pub fn call(&self, method: &'static str, target: impl Into<String>) -> Call<'_> {
-        Call {
-            sample: self,
-            method,
-            target: target.into(),
-            headers: Vec::new(),
-            body: Vec::new(),
-            peer: None,
-        }
+    pub fn call(&self, method: &'static str, target: impl Into<String>) -> Call {
+        Call::to(&self.wire, method, target)
     }
-    pub fn get(&self, path: &str) -> Call<'_> {
+    pub fn get(&self, path: &str) -> Call {
         self.call("GET", format!("/api/v1{path}"))
     }
-    pub fn post(&self, path: &str) -> Call<'_> {
+    pub fn post(&self, path: &str) -> Call {
         self.call("POST", format!("/api/v1{path}"))
     }
-    pub fn patch(&self, path: &str) -> Call<'_> {
+    pub fn patch(&self, path: &str) -> Call {
         self.call("PATCH", format!("/api/v1{path}"))
     }
 }
