@@ -25,10 +25,15 @@ gen:
     tenon="${CARGO_TARGET_DIR:-target}/debug/tenon"
     page=$("$tenon" config reference)
     printf '%s\n' "$page" > docs/reference/configuration.md
+    mkdir -p openapi
+    document=$("$tenon" openapi)
+    printf '%s\n' "$document" > openapi/openapi.json
+    document=$("$tenon" openapi --3.0)
+    printf '%s\n' "$document" > openapi/openapi-3.0.json
 
 # Fail when a generated file is not the one that `gen` writes
 fresh: gen
-    git diff --exit-code --stat -- docs/reference
+    git diff --exit-code --stat -- docs/reference openapi
 
 # What continuous integration runs, on this machine (installs what is missing)
 ci:

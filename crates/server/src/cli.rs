@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands,
+    commands::{self, user::UserCommand},
     config::{Config, ConfigError, from_process},
     output::{self, Output},
 };
@@ -45,6 +45,17 @@ enum Command {
     /// Needs database.url, and a database at this release (`tenon migrate`). Listens on the socket that systemd
     /// passes, or else on the configured socket or address.
     Serve,
+    /// Run jobs: mails, cleaning up, whatever is done after the answer.
+    ///
+    /// Needs database.url, and a database at this release. Any number may run, on any machine.
+    Worker,
+    /// Enqueue what is done regularly.
+    ///
+    /// Needs database.url, and a database at this release. Any number may run; one of them leads.
+    Scheduler,
+    /// Administer people's accounts.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Print the OpenAPI document.
     Openapi {
         /// Print the older 3.0 shape, for generators that know no other.
@@ -110,6 +121,9 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
     match cli.command.unwrap_or_else(|| Command::Up(UpOptions::default())) {
         Command::Up(options) => up(&cli.global, options).await,
         Command::Serve => commands::serve::run(&cli.global.load()?).await,
+        Command::Worker => commands::worker::run(&cli.global.load()?).await,
+        Command::Scheduler => commands::scheduler::run(&cli.global.load()?).await,
+        Command::User(command) => commands::user::run(command, &cli.global.load()?, output).await,
         Command::Openapi { older } => commands::openapi::run(older, output),
         Command::Migrate => commands::migrate::run(&cli.global.load()?, output).await,
         Command::Doctor => commands::doctor::run(&cli.global.load()?, output).await,

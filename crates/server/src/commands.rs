@@ -4,5 +4,8 @@ pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
+pub(crate) mod scheduler;
 pub(crate) mod serve;
 pub(crate) mod up;
+pub(crate) mod user;
+pub(crate) mod worker;

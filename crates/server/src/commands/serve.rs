@@ -1,6 +1,6 @@
 //! `tenon serve`, and what it has in common with `tenon up`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tenon_app::App;
@@ -17,6 +17,9 @@ use crate::{
     telemetry::{self, Figures},
     wiring,
 };
+
+/// How often uses of tokens are written down.
+const TOKEN_USES: Duration = Duration::from_secs(30);
 
 /// Serves until told to stop.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
@@ -37,6 +40,7 @@ pub(crate) fn start_http(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle)
     let address = listener::address(&listener);
     let hub = Hub::start(Arc::clone(app), lifecycle.tasks().clone(), lifecycle.stopping());
     let frame = Frame::around(app, wiring::http(config)).asking(checks(app, &lifecycle.stopping())).with(hub);
+    start_token_uses(app, lifecycle);
     let service = tenon_http::assemble(api::table(), frame).service;
     let grace = config.server.shutdown_grace.duration();
     let stopping = lifecycle.stopping();
@@ -60,6 +64,24 @@ pub(crate) async fn start_metrics(
         lifecycle.background(telemetry::endpoint::serve(listener, figures, config.metrics.token.clone()));
     }
     Ok(())
+}
+
+/// Writes down now and then, and at the end, when tokens were last used.
+fn start_token_uses(app: &Arc<App>, lifecycle: &Lifecycle) {
+    let app = Arc::clone(app);
+    let stopping = lifecycle.stopping();
+    lifecycle.tasks().spawn(async move {
+        while stopping.run_until_cancelled(tokio::time::sleep(TOKEN_USES)).await.is_some() {
+            write_token_uses(&app).await;
+        }
+        write_token_uses(&app).await;
+    });
+}
+
+async fn write_token_uses(app: &App) {
+    if let Err(error) = tenon_app::tokens::flush_uses(app).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "Cannot write down which tokens were used");
+    }
 }
 
 /// What must be well for this process to be sent requests.

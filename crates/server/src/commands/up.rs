@@ -5,7 +5,7 @@ use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 use anyhow::Context;
 use tenon_db::migrations;
 
-use super::serve;
+use super::{scheduler, serve, worker};
 use crate::{
     config::Config,
     database::Database,
@@ -37,6 +37,8 @@ async fn run_on(
     }
     let app = wiring::app(config, database.db.clone()).await?;
     serve::start_metrics(config, figures, &lifecycle).await?;
+    worker::start(config, &app, &lifecycle)?;
+    scheduler::start(&app, &lifecycle);
     serve::start_http(config, &app, &lifecycle)?;
     lifecycle.run(config.server.shutdown_grace.duration()).await
 }

@@ -23,13 +23,13 @@ fn get(address: &str, path: &str) -> String {
 }
 
 /// The first line of the child's log that has `word`.
-fn line_with(child: &mut Child, word: &str) -> serde_json::Value {
+pub(crate) fn line_with(child: &mut Child, word: &str) -> serde_json::Value {
     let log = BufReader::new(child.stdout.as_mut().unwrap());
     let line = log.lines().map(Result::unwrap).find(|line| line.contains(word));
     serde_json::from_str(&line.expect("the process ended before")).unwrap()
 }
 
-fn stop(mut child: Child) {
+pub(crate) fn stop(mut child: Child) {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     // Whatever it still says must have somewhere to go.
@@ -37,7 +37,7 @@ fn stop(mut child: Child) {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
-fn command(dir: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tenon"));
     command.args(arguments).current_dir(dir).env_remove("TENON_CONFIG").stdout(Stdio::piped());
     command

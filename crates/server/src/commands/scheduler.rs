@@ -1,0 +1,35 @@
+//! `tenon scheduler`, and its part of `tenon up`.
+
+use std::sync::Arc;
+
+use tenon_app::App;
+use tenon_db::migrations;
+
+use super::serve;
+use crate::{
+    config::Config,
+    database::Database,
+    lifecycle::Lifecycle,
+    telemetry::{self, Figures},
+    wiring,
+};
+
+/// Schedules until told to stop.
+pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
+    telemetry::log(&config.log)?;
+    let figures = Figures::record()?;
+    let lifecycle = Lifecycle::begin()?;
+    let database = Database::configured(config)?;
+    migrations::check(&database.db).await?;
+    let app = wiring::app(config, database.db.clone()).await?;
+    serve::start_metrics(config, figures, &lifecycle).await?;
+    start(&app, &lifecycle);
+    lifecycle.run(config.server.shutdown_grace.duration()).await
+}
+
+/// Starts the scheduler, and the relay of jobs to a queue outside the database.
+pub(crate) fn start(app: &Arc<App>, lifecycle: &Lifecycle) {
+    let (scheduling, relaying) = (Arc::clone(app), Arc::clone(app));
+    lifecycle.tasks().spawn(tenon_app::scheduler::run(scheduling, lifecycle.stopping()));
+    lifecycle.tasks().spawn(tenon_app::relay::run(relaying, lifecycle.stopping()));
+}

@@ -1,0 +1,220 @@
+//! `tenon user`: what an administrator can do with a shell and without an account.
+
+use std::{io::Read, sync::Arc};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use tenon_app::{
+    App,
+    users::{self, AccountPatch, Operator::System},
+};
+use tenon_core::{
+    Error,
+    emails::Email,
+    page::Page,
+    secrets::NewPassword,
+    text::TextError,
+    users::{FullName, Lang, NewAccount, Timezone, User, Username},
+};
+
+use crate::{config::Config, database::Database, output::Output, wiring};
+
+const PAGE: i64 = 200;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Make an account.
+    ///
+    /// With --password-stdin it is ready at once; without, a mail lets the person choose a password.
+    Create(NewUser),
+    /// List accounts, oldest first.
+    List {
+        /// Only those whose handle, name or address contains this.
+        search: Option<String>,
+    },
+    /// Let a person in again.
+    Activate {
+        /// Address or handle.
+        user: String,
+    },
+    /// Lock a person out: sessions end, tokens and sockets with them.
+    Deactivate {
+        /// Address or handle.
+        user: String,
+    },
+    /// Make a person an administrator of this installation.
+    Promote {
+        /// Address or handle.
+        user: String,
+    },
+    /// Make an administrator an ordinary person again.
+    Demote {
+        /// Address or handle.
+        user: String,
+    },
+    /// Set a person's password, read from standard input; every session of theirs ends.
+    Password {
+        /// Address or handle.
+        user: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewUser {
+    /// Address.
+    email: String,
+    /// Name.
+    #[arg(long)]
+    name: String,
+    /// Handle; made from the address when absent.
+    #[arg(long)]
+    username: Option<String>,
+    /// Language of mails: en, es or fr.
+    #[arg(long, default_value = "en")]
+    lang: String,
+    /// Time zone, as in Europe/Paris.
+    #[arg(long, default_value = "UTC")]
+    timezone: String,
+    /// Make the person an administrator of this installation.
+    #[arg(long)]
+    admin: bool,
+    /// Read the password from standard input.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+/// Runs one of the commands on the database of this installation.
+pub(crate) async fn run(command: UserCommand, config: &Config, output: &Output) -> anyhow::Result<()> {
+    let database = Database::open(config).await?;
+    let done = async {
+        tenon_db::migrations::check(&database.db).await?;
+        let app = wiring::app(config, database.db.clone()).await?;
+        execute(command, &app, output).await
+    }
+    .await;
+    database.close().await?;
+    done
+}
+
+async fn execute(command: UserCommand, app: &Arc<App>, output: &Output) -> anyhow::Result<()> {
+    match command {
+        UserCommand::Create(new) => {
+            let user = users::create(app, System, account(&new)?).await.map_err(explained)?;
+            show(output, "Made", &user)
+        }
+        UserCommand::List { search } => list(app, search.as_deref(), output).await,
+        UserCommand::Activate { user } => {
+            change(app, &user, AccountPatch { is_active: Some(true), is_admin: None }, output).await
+        }
+        UserCommand::Deactivate { user } => {
+            change(app, &user, AccountPatch { is_active: Some(false), is_admin: None }, output).await
+        }
+        UserCommand::Promote { user } => {
+            change(app, &user, AccountPatch { is_active: None, is_admin: Some(true) }, output).await
+        }
+        UserCommand::Demote { user } => {
+            change(app, &user, AccountPatch { is_active: None, is_admin: Some(false) }, output).await
+        }
+        UserCommand::Password { user } => {
+            let user = find(app, &user).await?;
+            users::set_password(app, user.id, &password()?).await.map_err(explained)?;
+            show(output, "Set the password of", &user)
+        }
+    }
+}
+
+fn account(new: &NewUser) -> anyhow::Result<NewAccount> {
+    let wrong = |what: &'static str| move |e: TextError| anyhow::anyhow!("{what} {}", e.detail);
+    Ok(NewAccount {
+        email: Email::parse(&new.email).map_err(wrong("the address"))?,
+        username: new.username.as_deref().map(Username::parse).transpose().map_err(wrong("the handle"))?,
+        full_name: FullName::parse(&new.name).map_err(wrong("the name"))?,
+        password: new.password_stdin.then(password).transpose()?,
+        lang: serde_json::from_value::<Lang>(new.lang.clone().into())
+            .map_err(|_| anyhow::anyhow!("there is no language {}; choose en, es or fr", new.lang))?,
+        timezone: Timezone::parse(&new.timezone).map_err(wrong("the time zone"))?,
+        is_admin: new.admin,
+    })
+}
+
+/// A password is never an argument: those are seen by everybody on the machine.
+fn password() -> anyhow::Result<NewPassword> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("cannot read the password")?;
+    let line = text.lines().next().unwrap_or_default();
+    NewPassword::parse(line).map_err(|e| anyhow::anyhow!("the password {}", e.detail))
+}
+
+async fn find(app: &App, login: &str) -> anyhow::Result<User> {
+    match users::find(app, System, login).await {
+        Err(Error::NotFound(_)) => anyhow::bail!("there is nobody with the address or handle {login}"),
+        found => found.map_err(explained),
+    }
+}
+
+async fn change(app: &App, login: &str, patch: AccountPatch, output: &Output) -> anyhow::Result<()> {
+    let user = find(app, login).await?;
+    let user = users::patch(app, System, user.id, patch, None).await.map_err(explained)?;
+    show(output, "Changed", &user)
+}
+
+async fn list(app: &App, search: Option<&str>, output: &Output) -> anyhow::Result<()> {
+    let mut page = Page { limit: PAGE, after: None };
+    let mut people = vec![];
+    loop {
+        let (found, _) = users::list(app, System, search, &page, false).await.map_err(explained)?;
+        people.extend(found.items);
+        match found.next {
+            Some(next) => page.after = Some(next),
+            None => break,
+        }
+    }
+    let json: Vec<Value> = people.iter().map(view).collect();
+    output.print(&json, || match people.len() {
+        0 => "Nobody.".to_owned(),
+        _ => people.iter().map(line).collect::<Vec<_>>().join("\n"),
+    })
+}
+
+fn show(output: &Output, done: &str, user: &User) -> anyhow::Result<()> {
+    output.print(&view(user), || format!("{done} {}", line(user)))
+}
+
+fn view(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "username": user.username.as_str(),
+        "email": user.email.as_str(),
+        "full_name": user.full_name.as_str(),
+        "is_active": user.is_active,
+        "is_admin": user.is_admin,
+        "last_login_at": user.last_login_at,
+        "created_at": user.created_at,
+    })
+}
+
+fn line(user: &User) -> String {
+    let mut marks = vec![];
+    if user.is_admin {
+        marks.push("administrator");
+    }
+    if !user.is_active {
+        marks.push("not active");
+    }
+    let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
+    format!("{} <{}>, {}{marks}", user.username.as_str(), user.email.as_str(), user.full_name.as_str())
+}
+
+/// A refusal of several fields as one sentence.
+fn explained(error: Error) -> anyhow::Error {
+    match error {
+        Error::Invalid(fields) => {
+            let problem = |field: tenon_core::FieldError| {
+                format!("{} {}", field.pointer.trim_start_matches('/').replace('_', " "), field.detail)
+            };
+            anyhow::anyhow!("{}", fields.into_iter().map(problem).collect::<Vec<_>>().join("; "))
+        }
+        other => other.into(),
+    }
+}

@@ -1,0 +1,59 @@
+//! `tenon worker`, and its part of `tenon up`.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tenon_app::{App, worker::Worker};
+use tenon_core::jobs::QUEUES;
+use tenon_db::migrations;
+
+use super::serve;
+use crate::{
+    config::Config,
+    database::Database,
+    lifecycle::Lifecycle,
+    telemetry::{self, Figures},
+    wiring,
+};
+
+/// How long a job stays with a worker that has gone silent.
+const LEASE: Duration = Duration::from_mins(1);
+/// Of the time to stop, what is left for handing jobs back.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Works until told to stop.
+pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
+    telemetry::log(&config.log)?;
+    let figures = Figures::record()?;
+    let lifecycle = Lifecycle::begin()?;
+    let database = Database::configured(config)?;
+    migrations::check(&database.db).await?;
+    let app = wiring::app(config, database.db.clone()).await?;
+    serve::start_metrics(config, figures, &lifecycle).await?;
+    start(config, &app, &lifecycle)?;
+    lifecycle.run(config.server.shutdown_grace.duration()).await
+}
+
+/// Starts to take jobs from the configured queues.
+pub(crate) fn start(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+    let queues: Vec<String> = match config.worker.queues.as_slice() {
+        [] => QUEUES.iter().map(|queue| (*queue).to_owned()).collect(),
+        some => some.to_vec(),
+    };
+    tracing::info!(
+        worker.queues = queues.join(","),
+        worker.concurrency = config.worker.concurrency,
+        "Taking jobs"
+    );
+    let worker = Worker {
+        app: Arc::clone(app),
+        name: format!("{}-{}", std::process::id(), app.id::<uuid::Uuid>()),
+        queues,
+        concurrency: usize::try_from(config.worker.concurrency)
+            .context("worker.concurrency is too large for this machine")?,
+        lease: LEASE,
+        grace: config.server.shutdown_grace.duration().saturating_sub(FAREWELL),
+    };
+    lifecycle.tasks().spawn(worker.run(lifecycle.stopping()));
+    Ok(())
+}
