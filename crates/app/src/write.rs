@@ -18,6 +18,9 @@ use uuid::Uuid;
 
 use crate::{App, access};
 
+/// How long a bell may take; what was written is committed, so nobody should wait for a bus that is away.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// What is rung on the bus after a commit: enough to deliver without reading the log again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Bell {
@@ -266,7 +269,12 @@ async fn ring(
     for (stream, changes) in bells {
         let bell = Bell { stream: stream.to_string(), changes };
         let rung = match serde_json::to_vec(&bell) {
-            Ok(body) => app.bus.publish(&stream.topic(), body.into()).await.map_err(|e| e.to_string()),
+            Ok(body) => {
+                match tokio::time::timeout(PATIENCE, app.bus.publish(&stream.topic(), body.into())).await {
+                    Ok(rung) => rung.map_err(|e| e.to_string()),
+                    Err(_) => Err("the bus took too long".to_owned()),
+                }
+            }
             Err(e) => Err(e.to_string()),
         };
         if let Err(error) = rung {

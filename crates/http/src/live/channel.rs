@@ -122,9 +122,17 @@ impl Channel {
                 return Ok(());
             }
             seat.outbox.send(&frames::subscribed(id, self.stream, begin));
-            if !self.replay(&seat, begin, head).await? {
-                seat.outbox.send(&frames::reset(self.stream));
-                return Ok(());
+            match self.replay(&seat, begin, head).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    seat.outbox.send(&frames::reset(self.stream));
+                    return Ok(());
+                }
+                Err(error) => {
+                    // What was sent so far is in order; the client asks again from there.
+                    seat.outbox.refuse(Some(id), &error);
+                    return Err(error);
+                }
             }
         }
         self.seats.insert((socket, seat.watch), seat);
