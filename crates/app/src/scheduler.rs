@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tenon_core::{
     Error, Result, Time,
     ids::JobId,
-    jobs::{Job, PurgeExpired, SweepBlobs},
+    jobs::{Job, PurgeExpired, QUEUES, SweepBlobs},
 };
 use tenon_db::leader::{Candidate, SCHEDULER};
 use tokio_util::sync::CancellationToken;
@@ -104,8 +104,31 @@ async fn beat(app: &App, candidate: &mut Option<Candidate>) -> Result<bool> {
     let leads = tokio::time::timeout(BEAT, stand).await.map_err(Error::internal)??;
     if leads {
         enqueue_due(app).await?;
+        measure_queues(app).await?;
     }
     Ok(leads)
+}
+
+/// The leader measures, so that each queue is counted by one process. Queues elsewhere are measured where they are.
+async fn measure_queues(app: &App) -> Result<()> {
+    if !app.queue.capabilities().transactional {
+        return Ok(());
+    }
+    let now = app.now();
+    let rows = tenon_db::jobs::admin::queues(&mut *app.read().await?, now).await?;
+    // A queue without jobs has no row, and must not keep the figures it had.
+    for queue in QUEUES {
+        let row = rows.iter().find(|row| row.queue == queue);
+        let counts = row.map_or([0; 3], |row| [row.waiting, row.running, row.dead]);
+        for (state, jobs) in ["waiting", "running", "dead"].into_iter().zip(counts) {
+            let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
+            metrics::gauge!("queue_jobs", "queue" => queue, "state" => state).set(jobs);
+        }
+        let since = row.and_then(|row| row.ready_since);
+        let age = since.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
+        metrics::gauge!("queue_oldest_age_seconds", "queue" => queue).set(age.as_secs_f64());
+    }
+    Ok(())
 }
 
 /// Enqueues every tick that is due and was not enqueued before; answers the names of their schedules.

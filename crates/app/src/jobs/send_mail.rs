@@ -13,10 +13,17 @@ impl Handle for SendMail {
         }
         let app = cx.app;
         let mail = mail::compose(&app.settings, &app.keys, cx.id, cx.correlation_id, &self)?;
-        app.mailer.send(&mail).await.map_err(|error| match error {
+        let sent = app.mailer.send(&mail).await.map_err(|error| match error {
             MailError::Permanent(_) => Failure::Fatal(Box::new(error)),
             _ => Failure::Retry(Box::new(error)),
-        })
+        });
+        let outcome = match &sent {
+            Ok(()) => "sent",
+            Err(Failure::Retry(_)) => "failed",
+            Err(Failure::Fatal(_)) => "refused",
+        };
+        metrics::counter!("mail_sent_total", "outcome" => outcome).increment(1);
+        sent
     }
 }
 
