@@ -3,6 +3,7 @@
 
 mod attachments;
 mod bodies;
+mod browser;
 mod budgets;
 mod comments;
 mod credentials;
