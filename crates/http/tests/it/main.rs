@@ -16,4 +16,5 @@ mod pages;
 mod preconditions;
 mod stories;
 mod system;
+mod two_processes;
 mod workflows;

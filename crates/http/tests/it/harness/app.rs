@@ -25,7 +25,7 @@ use tenon_core::{
     invitations::{GivenRole, Invitee, NewInvitation},
     jobs::QUEUES,
     permissions::ProjectPermissions,
-    ports::{clock::Clock, limiter::Budget, queue::Outcome},
+    ports::{bus::Bus, clock::Clock, limiter::Budget, queue::Outcome},
     projects::{NewProject, ProjectDescription, ProjectKey, ProjectName, ProjectPatch},
     roles::RolePatch,
     secrets::{NewPassword, Secret},
@@ -89,6 +89,20 @@ impl TestApp {
         change: impl FnOnce(&mut Settings),
         change_frame: impl FnOnce(&mut HttpSettings),
     ) -> Self {
+        let bus = bus::connect(bus::Config::default()).await.unwrap();
+        Self::assembled(change, change_frame, bus).await
+    }
+
+    /// With a bus of the test's choice.
+    pub async fn on_bus(bus: Arc<dyn Bus>) -> Self {
+        Self::assembled(|_| {}, |_| {}, bus).await
+    }
+
+    async fn assembled(
+        change: impl FnOnce(&mut Settings),
+        change_frame: impl FnOnce(&mut HttpSettings),
+        bus: Arc<dyn Bus>,
+    ) -> Self {
         let db = TestDb::new().await;
         let clock = FakeClock::new();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -106,7 +120,7 @@ impl TestApp {
             )
             .await
             .unwrap(),
-            bus: bus::connect(bus::Config::default()).await.unwrap(),
+            bus,
             limiter: limiter::connect(limiter::Config::default(), Arc::clone(&shared)).await.unwrap(),
             cache: cache::connect(cache::Config::default(), Arc::clone(&shared)).await.unwrap(),
             clock: shared,
@@ -402,19 +416,25 @@ impl TestApp {
 
     /// Another process on the same database, whose bells nobody here hears.
     pub async fn twin_with_another_bus(&self) -> Twin {
-        Twin(App::new(Parts {
+        self.twin(bus::connect(bus::Config::default()).await.unwrap())
+    }
+
+    /// Another process on the same database.
+    pub fn twin(&self, bus: Arc<dyn Bus>) -> Twin {
+        let app = Arc::new(App::new(Parts {
             db: self.app.db().clone(),
             blobs: Arc::clone(&self.app.blobs),
             queue: Arc::clone(&self.app.queue),
             mailer: Arc::clone(&self.app.mailer),
-            bus: bus::connect(bus::Config::default()).await.unwrap(),
+            bus,
             limiter: Arc::clone(&self.app.limiter),
             cache: Arc::clone(&self.app.cache),
             clock: Arc::clone(&self.app.clock),
             randomness: Arc::clone(&self.app.randomness),
             keys: self.app.keys.clone(),
             settings: self.app.settings.clone(),
-        }))
+        }));
+        Twin { hub: Hub::start(Arc::clone(&app), TaskTracker::new(), self.shutdown.clone()), app }
     }
 
     fn caller(&self, actor: &Actor) -> Caller {
@@ -424,7 +444,10 @@ impl TestApp {
 }
 
 /// Another process.
-pub struct Twin(App);
+pub struct Twin {
+    pub app: Arc<App>,
+    pub hub: Arc<Hub>,
+}
 
 impl Twin {
     pub async fn write_story(&self, who: &Actor, place: &Place, title: &str) {
@@ -435,6 +458,6 @@ impl Twin {
             description: StoryDescription::parse("").unwrap(),
             status_id: place.columns[0].parse().unwrap(),
         };
-        stories::create(&self.0, &caller, place.project, new).await.unwrap();
+        stories::create(&self.app, &caller, place.project, new).await.unwrap();
     }
 }

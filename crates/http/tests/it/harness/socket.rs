@@ -1,17 +1,21 @@
 //! A websocket client over the loopback.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tenon_http::serve::{Listener, serve};
+use tenon_app::App;
+use tenon_http::{
+    live::Hub,
+    serve::{Listener, serve},
+};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Error, Message, client::IntoClientRequest},
 };
 
-use super::app::{Actor, TestApp};
+use super::app::{Actor, TestApp, Twin};
 
 /// Longer than anything takes; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -24,10 +28,19 @@ pub struct Served {
 impl Served {
     /// Serves an application of the test's. The service is built anew, as salvo's is not shared.
     pub fn start(app: &TestApp) -> Self {
+        Self::of(app, &app.app, &app.hub)
+    }
+
+    /// Serves another process of the same instance.
+    pub fn start_twin(app: &TestApp, twin: &Twin) -> Self {
+        Self::of(app, &twin.app, &twin.hub)
+    }
+
+    fn of(test: &TestApp, app: &Arc<App>, hub: &Arc<Hub>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let service = tenon_http::service(&app.app, &app.hub, app.frame.clone(), vec![]).service;
-        let stopping = app.shutdown.clone();
+        let service = tenon_http::service(app, hub, test.frame.clone(), vec![]).service;
+        let stopping = test.shutdown.clone();
         tokio::spawn(serve(service, Listener::Tcp(listener), stopping, Duration::from_secs(1)));
         Self { address }
     }
