@@ -210,6 +210,9 @@ async fn opened(tx: &mut Tx<'_>, id: UserId) -> Result<User> {
     let user = tenon_db::users::find(tx.conn(), id).await?.ok_or(Error::NotFound("user"))?;
     tx.open(Stream::Person(id)).await?;
     tx.record(Stream::Person(id), Change::new(Kind::AccountCreated, id, &user))?;
+    if user.verified_at.is_some() && tenon_db::users::is_invited(tx.conn(), &user.email).await? {
+        tx.enqueue(&LinkInvitations { user_id: id })?;
+    }
     Ok(user)
 }
 

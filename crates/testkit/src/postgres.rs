@@ -79,7 +79,7 @@ async fn admin(url: &str) -> Connection {
 }
 
 /// A small pool: many tests share the server.
-fn open(url: &str) -> Db {
+pub fn open(url: &str) -> Db {
     let acquire_timeout = Duration::from_secs(30);
     Db::open(DbConfig { pool_size: 8, acquire_timeout, ..DbConfig::new(url) })
 }

@@ -3,5 +3,6 @@
 pub mod app;
 pub mod call;
 pub mod exchange;
+pub mod people;
 pub mod sample;
 pub mod socket;

@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod attachments;
+mod auth;
 mod bodies;
 mod browser;
 mod budgets;
@@ -12,9 +13,12 @@ mod edges;
 mod events;
 mod files;
 mod harness;
+mod me;
 mod pages;
 mod preconditions;
 mod stories;
 mod system;
 mod two_processes;
+mod tokens;
+mod users;
 mod workflows;

@@ -207,6 +207,11 @@ impl TestApp {
 
     /// Mails sent to an address so far, oldest first, as sent over the wire.
     pub fn mails_to(&self, address: &str) -> Vec<Mailed> {
+        self.mails().into_iter().filter(|mail| mail.to == address).collect()
+    }
+
+    /// Mails sent so far, oldest first, as sent over the wire.
+    pub fn mails(&self) -> Vec<Mailed> {
         let mut files: Vec<_> =
             std::fs::read_dir(self.mails.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
@@ -214,7 +219,6 @@ impl TestApp {
             .into_iter()
             .filter(|path| path.extension().is_some_and(|e| e == "eml"))
             .map(|path| Mailed::parse(&std::fs::read(path).unwrap()))
-            .filter(|mail| mail.to == address)
             .collect()
     }
 

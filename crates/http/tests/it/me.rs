@@ -1,0 +1,156 @@
+//! One's own account and sessions.
+
+use serde_json::json;
+use tenon_testkit::mailbox::token_in;
+
+use crate::harness::app::{PASSWORD, TestApp};
+
+#[tokio::test]
+async fn a_profile_changes_field_by_field() {
+    let (app, ada) = TestApp::with_person("ada").await;
+    app.account("eve", false).await;
+    let ada = app.of(&ada);
+    let before = ada.get("/me").await;
+    let tag = before.header("etag").to_owned();
+    assert_eq!(before.expect(200)["version"], 1);
+    let patch = json!({ "full_name": "Ada King", "lang": "fr", "timezone": "Europe/Paris", "color": 3 });
+    let after = ada.patch("/me").json(patch).header("if-match", &tag).await.expect(200);
+    assert_eq!(
+        (&after["full_name"], &after["lang"], &after["timezone"], &after["color"], &after["version"]),
+        (&json!("Ada King"), &json!("fr"), &json!("Europe/Paris"), &json!(3), &json!(2))
+    );
+    assert_eq!(after["username"], "ada");
+    ada.patch("/me").json(json!({ "color": 4 })).header("if-match", tag).await.refused(412, "stale");
+    ada.patch("/me").json(json!({ "username": "eve" })).await.refused(409, "username-taken");
+    // Nothing changed, so nothing is another version.
+    let same = ada.patch("/me").json(json!({ "username": "ada", "color": 3 })).await.expect(200);
+    assert_eq!(same["version"], 2);
+    for (body, fault) in [
+        (json!({ "color": 21 }), "/color out-of-range"),
+        (json!({ "full_name": null }), "/full_name wrong-type"),
+        (json!({ "email": "x@example.org" }), "/email unknown-field"),
+        (json!({ "is_admin": true }), "/is_admin unknown-field"),
+    ] {
+        let answer = ada.patch("/me").json(body).await;
+        assert_eq!((answer.status, answer.fault().as_str()), (422, fault));
+    }
+}
+
+#[tokio::test]
+async fn l07_a_password_change_needs_the_old_one_and_ends_every_other_session() {
+    let (app, ada) = TestApp::with_person("ada").await;
+    let elsewhere = app.sign_in("ada").await;
+    let change = |old: &str, new: &str| {
+        app.of(&ada).post("/me/password").json(json!({ "old_password": old, "new_password": new }))
+    };
+    let wrong = change("wrong wrong wrong", "analytical engine 1").await;
+    assert_eq!((wrong.status, wrong.fault().as_str()), (422, "/old_password wrong-password"));
+    let weak = change(PASSWORD, "ada@example.org").await;
+    assert_eq!((weak.status, weak.fault().as_str()), (422, "/new_password common-password"));
+    app.of(&elsewhere).get("/me").await.expect(200);
+    change(PASSWORD, "analytical engine 1").await.expect(204);
+    app.of(&elsewhere).get("/me").await.refused(401, "unauthenticated");
+    app.of(&ada).get("/me").await.expect(200);
+    assert_eq!(app.mail().await.to.as_str(), "ada@example.org");
+    for (password, status) in [(PASSWORD, 401), ("analytical engine 1", 200)] {
+        let body = json!({ "login": "ada", "password": password });
+        app.anonymous().post("/auth/sign-in").json(body).await.expect(status);
+    }
+}
+
+#[tokio::test]
+async fn an_address_changes_when_both_addresses_consent() {
+    let (app, ada) = TestApp::with_person("ada").await;
+    let ask = |password: &str| {
+        app.of(&ada).post("/me/email").json(json!({ "email": "King@example.org", "password": password }))
+    };
+    let wrong = ask("wrong wrong wrong").await;
+    assert_eq!((wrong.status, wrong.fault().as_str()), (422, "/password wrong-password"));
+    ask(PASSWORD).await.expect(202);
+    let mails = app.mails().await;
+    let mut receivers: Vec<&str> = mails.iter().map(|m| m.to.as_str()).collect();
+    receivers.sort_unstable();
+    assert_eq!(receivers, ["ada@example.org", "king@example.org"]);
+    let email = async || app.of(&ada).get("/me").await.expect(200)["email"].clone();
+    let confirm = |token: String| app.anonymous().post("/auth/change-email").json(json!({ "token": token }));
+    assert_eq!(confirm(token_in(&mails[1])).await.expect(200), json!({ "changed": false }));
+    assert_eq!(email().await, "ada@example.org");
+    confirm(token_in(&mails[1])).await.refused(409, "link-not-valid");
+    assert_eq!(confirm(token_in(&mails[0])).await.expect(200), json!({ "changed": true }));
+    assert_eq!(email().await, "king@example.org");
+    let told = app.mail().await;
+    assert_eq!(told.to.as_str(), "ada@example.org");
+}
+
+#[tokio::test]
+async fn an_address_that_another_account_has_is_not_revealed_and_not_taken() {
+    let (app, ada) = TestApp::with_person("ada").await;
+    app.account("eve", false).await;
+    let body = json!({ "email": "eve@example.org", "password": PASSWORD });
+    app.of(&ada).post("/me/email").json(body).await.expect(202);
+    let mails = app.mails().await;
+    let to_eve = mails.iter().find(|m| m.to.as_str() == "eve@example.org").unwrap();
+    assert!(!to_eve.text.contains("/#/change-email/"), "{}", to_eve.text);
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_ended_one_by_one_or_all_at_once() {
+    let (app, one) = TestApp::with_person("ada").await;
+    let (two, three) = (app.sign_in("ada").await, app.sign_in("ada").await);
+    let (eve, ada) = (app.person("eve").await, app.of(&one));
+    let list = ada.get("/me/sessions").await.expect(200);
+    let current: Vec<_> =
+        list["items"].as_array().unwrap().iter().map(|s| (s["id"].clone(), s["current"].clone())).collect();
+    assert_eq!(current.len(), 3);
+    assert!(current.contains(&(json!(one.session_id), json!(true))));
+    assert!(current.contains(&(json!(two.session_id), json!(false))));
+
+    let path = format!("/me/sessions/{}", two.session_id);
+    app.of(&eve).delete(&path).await.refused(404, "not-found");
+    ada.delete(&path).await.expect(204);
+    ada.delete(&path).await.expect(204);
+    app.of(&two).get("/me").await.refused(401, "unauthenticated");
+    app.of(&three).get("/me").await.expect(200);
+
+    assert_eq!(ada.post("/me/sessions/revoke-others").await.expect(200), json!({ "count": 1 }));
+    app.of(&three).get("/me").await.refused(401, "unauthenticated");
+    ada.get("/me").await.expect(200);
+    app.of(&eve).get("/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn sessions_come_in_pages() {
+    let (app, ada) = TestApp::with_person("ada").await;
+    for _ in 0..4 {
+        app.sign_in("ada").await;
+    }
+    let (mut seen, mut path) = (vec![], "/me/sessions?limit=2".to_owned());
+    loop {
+        let page = app.of(&ada).get(&path).await.expect(200);
+        seen.extend(page["items"].as_array().unwrap().iter().map(|s| s["id"].to_string()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/me/sessions?limit=2&cursor={cursor}");
+    }
+    let distinct: std::collections::BTreeSet<_> = seen.iter().collect();
+    assert_eq!((seen.len(), distinct.len()), (5, 5));
+}
+
+#[tokio::test]
+async fn deleting_an_account_is_told_beforehand() {
+    let (app, ada) = TestApp::with_person("ada").await;
+    let nothing = json!({ "blockers": [], "destroyed": [], "left": [] });
+    assert_eq!(app.of(&ada).get("/me/delete-info").await.expect(200), nothing);
+}
+
+#[tokio::test]
+async fn the_last_administrator_stays() {
+    let app = TestApp::new().await;
+    let root = app.admin("root").await;
+    app.of(&root).delete("/me").await.refused(409, "last-administrator");
+    let path = format!("/users/{}", root.user_id);
+    for patch in [json!({ "is_admin": false }), json!({ "is_active": false })] {
+        app.of(&root).patch(&path).json(patch).await.refused(409, "last-administrator");
+    }
+    app.account("second", true).await;
+    app.of(&root).delete("/me").await.expect(204);
+}
