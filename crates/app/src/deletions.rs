@@ -12,13 +12,14 @@ use tenon_core::{
     callers::Caller,
     changes::{Change, Kind, Stream},
     ids::UserId,
+    members::MemberRemoved,
 };
 use tenon_db::{
     Connection,
     belongings::{self, Place, PlaceId},
 };
 
-use crate::{App, access, me};
+use crate::{App, Tx, access, me};
 
 /// What deleting the caller's account would do.
 pub async fn preview(app: &App, caller: &Caller) -> Result<DeleteInfo> {
@@ -68,21 +69,38 @@ pub async fn delete(app: &App, caller: &Caller, expected: Option<i64>) -> Result
         let places = belongings::of_user(tx.conn(), person.id).await?;
         let info = sorted(&places);
         refuse_blocked(&info)?;
-        let now = tx.now();
-        belongings::trash_what_is_theirs_alone(tx.conn(), person.id, now).await?;
+        for place in &info.destroyed {
+            trash(tx, place).await?;
+        }
         tenon_db::users::delete(tx.conn(), person.id).await?;
         for place in &info.left {
-            let gone = Change::new(Kind::MemberRemoved, person.id, json!({ "user_id": person.id }));
-            tx.record(stream_of(place), gone)?;
-        }
-        for place in &info.destroyed {
-            let kind = if place.is_project { Kind::ProjectDeleted } else { Kind::WorkspaceDeleted };
-            tx.record(stream_of(place), Change::new(kind, place.id, json!({ "id": place.id })))?;
+            let removed = MemberRemoved { user_id: person.id };
+            tx.record(stream_of(place), Change::new(Kind::MemberRemoved, person.id, removed))?;
         }
         let deleted = Change::new(Kind::AccountDeleted, person.id, json!({ "user_id": person.id }));
         tx.record(Stream::Person(person.id), deleted)
     })
     .await
+}
+
+/// Moves what nobody else is in to the trash.
+async fn trash(tx: &mut Tx<'_>, place: &Belonging) -> Result<()> {
+    let (now, stream) = (tx.now(), stream_of(place));
+    if place.is_project {
+        let found = tenon_db::projects::find(tx.conn(), place.id.into()).await?;
+        let mut project = found.ok_or(Error::NotFound("project"))?;
+        project.deleted_at = Some(now);
+        project.version += 1;
+        tenon_db::projects::update(tx.conn(), &project).await?;
+        tx.record(stream, Change::new(Kind::ProjectDeleted, place.id, &project))
+    } else {
+        let found = tenon_db::workspaces::find(tx.conn(), place.id.into()).await?;
+        let mut workspace = found.ok_or(Error::NotFound("workspace"))?;
+        workspace.deleted_at = Some(now);
+        workspace.version += 1;
+        tenon_db::workspaces::update(tx.conn(), &workspace).await?;
+        tx.record(stream, Change::new(Kind::WorkspaceDeleted, place.id, &workspace))
+    }
 }
 
 pub(crate) fn last_admin() -> Error {

@@ -2,7 +2,7 @@
 
 use tenon_core::{
     Error, Result,
-    callers::{Caller, Credential, Person},
+    callers::{Caller, Person},
     changes::{Change, Kind, Stream},
     jobs::MailKind,
     secrets::{NewPassword, Secret},
@@ -15,13 +15,7 @@ use crate::{App, access, accounts, links::mail_to, passwords, resets, sessions, 
 
 /// The log of the caller's own person.
 pub(crate) async fn stream(app: &App, caller: &Caller) -> Result<Stream> {
-    match caller.credential {
-        Credential::Session { user, .. } => Ok(Stream::Person(user)),
-        Credential::Token(_) => {
-            let mut conn = app.read().await?;
-            Ok(Stream::Person(access::person(app, &mut conn, caller).await?.id))
-        }
-    }
+    Ok(Stream::Person(access::person_id(app, caller).await?))
 }
 
 /// Refuses tokens for what would let a leaked one take the account over.

@@ -2,10 +2,7 @@
 
 use diesel::{QueryableByName, sql_types as st};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use tenon_core::{
-    Time,
-    ids::{ProjectId, UserId, WorkspaceId},
-};
+use tenon_core::ids::{ProjectId, UserId, WorkspaceId};
 use uuid::Uuid;
 
 use crate::{error::Result, sql::sql};
@@ -65,29 +62,4 @@ pub async fn of_user(conn: &mut AsyncPgConnection, user: UserId) -> Result<Vec<P
         .bind::<st::Uuid, _>(user.uuid())
         .load(conn)
         .await?)
-}
-
-/// Puts what only this person is in into the trash.
-pub async fn trash_what_is_theirs_alone(conn: &mut AsyncPgConnection, user: UserId, now: Time) -> Result<()> {
-    sql("WITH alone AS (
-           SELECT m.project_id FROM project_members m WHERE m.user_id = $1 AND NOT EXISTS
-             (SELECT 1 FROM project_members o WHERE o.project_id = m.project_id AND o.user_id <> $1)
-         )
-         UPDATE projects SET deleted_at = $2, version = version + 1
-         WHERE deleted_at IS NULL AND id IN (SELECT project_id FROM alone)")
-    .bind::<st::Uuid, _>(user.uuid())
-    .bind::<st::Timestamptz, _>(now)
-    .execute(conn)
-    .await?;
-    sql("WITH alone AS (
-           SELECT m.workspace_id FROM workspace_members m WHERE m.user_id = $1 AND NOT EXISTS
-             (SELECT 1 FROM workspace_members o WHERE o.workspace_id = m.workspace_id AND o.user_id <> $1)
-         )
-         UPDATE workspaces SET deleted_at = $2, version = version + 1
-         WHERE deleted_at IS NULL AND id IN (SELECT workspace_id FROM alone)")
-    .bind::<st::Uuid, _>(user.uuid())
-    .bind::<st::Timestamptz, _>(now)
-    .execute(conn)
-    .await?;
-    Ok(())
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accounts;
 mod harness;
+mod idempotency;
 mod mail;
 mod purge;
 mod scheduler;

@@ -13,6 +13,7 @@ mod edges;
 mod events;
 mod files;
 mod harness;
+mod lives;
 mod me;
 mod pages;
 mod preconditions;
