@@ -25,6 +25,7 @@ pub(super) fn mount(api: &mut Api) {
         .describe("Newest first, ended ones included. `count` is not known for this list.");
     group
         .op("create_token", Post, "/me/tokens", "Make a personal access token", create)
+        .secret()
         .describe("Its secret is shown this once. Needs a session: a token cannot make tokens.")
         .conflicts(&["too-many-tokens"]);
     group.op("get_token", Get, ONE, "A personal access token", get);

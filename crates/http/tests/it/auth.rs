@@ -5,9 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tenon_app::Settings;
 use tenon_core::accounts::Registration;
-use tenon_testkit::mailbox::token_in;
 
-use crate::harness::app::{PASSWORD, TestApp};
+use crate::harness::people::{PASSWORD, TestApp};
 
 fn sign_up(email: &str) -> Value {
     json!({
@@ -30,7 +29,7 @@ async fn signing_up_mails_a_link_that_opens_the_account() {
     assert_eq!(mail.to.as_str(), "ada@example.org");
     nobody.post("/auth/sign-in").json(sign_in("ada@example.org")).await.refused(409, "email-not-verified");
 
-    let link = json!({ "token": token_in(&mail) });
+    let link = json!({ "token": mail.token() });
     nobody.post("/auth/verify-email").json(link.clone()).await.expect(204);
     let tokens = nobody.post("/auth/sign-in").json(sign_in("ADA@example.org")).await.expect(200);
     let me = app.bearer(tokens["access_token"].as_str().unwrap()).get("/me").await.expect(200);
@@ -44,17 +43,17 @@ async fn a_link_ends_and_a_new_one_replaces_it() {
     let app = TestApp::new().await;
     let nobody = app.anonymous();
     nobody.post("/auth/sign-up").json(sign_up("ada@example.org")).await.expect(202);
-    let first = token_in(&app.mail().await);
+    let first = app.mail().await.token();
     let resend = || nobody.post("/auth/resend-verification").json(json!({ "email": "ada@example.org" }));
     resend().await.expect(202);
-    let second = token_in(&app.mail().await);
+    let second = app.mail().await.token();
     let verify = |token: &str| nobody.post("/auth/verify-email").json(json!({ "token": token }));
     verify(&first).await.refused(409, "link-not-valid");
     app.wait(Duration::from_secs(48 * 3600 + 1));
     verify(&second).await.refused(409, "link-not-valid");
     verify("nonsense").await.refused(409, "link-not-valid");
     resend().await.expect(202);
-    verify(&token_in(&app.mail().await)).await.expect(204);
+    verify(&app.mail().await.token()).await.expect(204);
     app.run_jobs().await;
     // Nothing is left to verify, and nobody is told so.
     resend().await.expect(202);
@@ -362,7 +361,7 @@ async fn a_forgotten_password_is_set_anew_by_mail() {
     assert_eq!(request("nobody@example.org").await.expect(202), json!({ "email": "nobody@example.org" }));
     assert!(app.mails().await.is_empty());
     request("ada@example.org").await.expect(202);
-    let token = token_in(&app.mail().await);
+    let token = app.mail().await.token();
     let reset = |password: &str| {
         nobody.post("/auth/reset-password").json(json!({ "token": token, "password": password }))
     };
@@ -384,9 +383,9 @@ async fn whoever_signs_up_again_replaces_an_account_that_was_never_verified() {
     let mut squatter = sign_up("ada@example.org");
     squatter["password"] = json!("the squatter's own");
     nobody.post("/auth/sign-up").json(squatter).await.expect(202);
-    let first = token_in(&app.mail().await);
+    let first = app.mail().await.token();
     nobody.post("/auth/sign-up").json(sign_up("ada@example.org")).await.expect(202);
-    let second = token_in(&app.mail().await);
+    let second = app.mail().await.token();
     let verify = |token: &str| nobody.post("/auth/verify-email").json(json!({ "token": token }));
     verify(&first).await.refused(409, "link-not-valid");
     verify(&second).await.expect(204);

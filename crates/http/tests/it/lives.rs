@@ -6,16 +6,15 @@ use tenon_core::{
     callers::Caller,
     emails::Email,
     ids::WorkspaceId,
-    invitations::{Invitee, Place},
+    invitations::{GivenRole, Invitee, NewInvitation, Place},
     page::Page,
     projects::{NewProject, ProjectDescription, ProjectName},
     roles::WorkspaceRole,
     tokens::Scope,
     workspaces::{NewWorkspace, WorkspaceName},
 };
-use tenon_testkit::mailbox::token_in;
 
-use crate::harness::app::{PASSWORD, Session, TestApp};
+use crate::harness::people::{PASSWORD, Session, TestApp};
 
 const FIRST: Page<uuid::Uuid> = Page { limit: 50, after: None };
 
@@ -29,9 +28,9 @@ async fn workspace(app: &TestApp, owner: &Session, name: &str) -> WorkspaceId {
 }
 
 async fn invite(app: &TestApp, owner: &Session, to: WorkspaceId, email: &str, role: WorkspaceRole) {
-    let new = invitations::NewInvitation {
+    let new = NewInvitation {
         invitee: Invitee::Email(Email::parse(email).unwrap()),
-        role: invitations::GivenRole::Workspace(role),
+        role: GivenRole::Workspace(role),
     };
     invitations::create(&app.app, &caller(app, owner), Place::Workspace(to), vec![new]).await.unwrap();
     app.mails().await;
@@ -58,7 +57,7 @@ async fn l10_an_invitation_waits_for_a_verified_address() {
         "accept_terms": true, "accept_privacy": true,
     });
     app.anonymous().post("/auth/sign-up").json(body).await.expect(202);
-    let token = token_in(&app.mail().await);
+    let token = app.mail().await.token();
     let sign_in = json!({ "login": "eve", "password": PASSWORD });
     app.anonymous().post("/auth/sign-in").json(sign_in).await.refused(409, "email-not-verified");
     // Eve herself reads the mail.
@@ -78,7 +77,7 @@ async fn l10_a_change_to_an_address_opens_its_invitations_only_when_confirmed() 
     app.of(&mallory).post("/me/email").json(body).await.expect(202);
     let mails = app.mails().await;
     let old = mails.iter().find(|m| m.to.as_str() == "mallory@example.org").unwrap();
-    let token = json!({ "token": token_in(old) });
+    let token = json!({ "token": old.token() });
     app.anonymous().post("/auth/change-email").json(token).await.expect(200);
     app.run_jobs().await;
     assert_eq!(accept_all(&app, &mallory).await, 0);
@@ -138,8 +137,15 @@ async fn a_sole_owner_of_what_others_use_stays() {
         .unwrap()
         .clone();
     assert_eq!((&last["kind"], &last["data"]["user_id"]), (&json!("member.removed"), &json!(ada.user_id)));
-    let (members, _) =
-        workspace_members::list(&app.app, &caller(&app, &eve), shared, FIRST, false).await.unwrap();
+    let (members, _) = workspace_members::list(
+        &app.app,
+        &caller(&app, &eve),
+        shared,
+        Page { limit: 50, after: None },
+        false,
+    )
+    .await
+    .unwrap();
     assert_eq!(members.items.len(), 1);
 }
 

@@ -1,9 +1,8 @@
 //! One's own account and sessions.
 
 use serde_json::json;
-use tenon_testkit::mailbox::token_in;
 
-use crate::harness::app::{PASSWORD, TestApp};
+use crate::harness::people::{PASSWORD, TestApp};
 
 #[tokio::test]
 async fn a_profile_changes_field_by_field() {
@@ -73,10 +72,10 @@ async fn an_address_changes_when_both_addresses_consent() {
     assert_eq!(receivers, ["ada@example.org", "king@example.org"]);
     let email = async || app.of(&ada).get("/me").await.expect(200)["email"].clone();
     let confirm = |token: String| app.anonymous().post("/auth/change-email").json(json!({ "token": token }));
-    assert_eq!(confirm(token_in(&mails[1])).await.expect(200), json!({ "changed": false }));
+    assert_eq!(confirm(mails[1].token()).await.expect(200), json!({ "changed": false }));
     assert_eq!(email().await, "ada@example.org");
-    confirm(token_in(&mails[1])).await.refused(409, "link-not-valid");
-    assert_eq!(confirm(token_in(&mails[0])).await.expect(200), json!({ "changed": true }));
+    confirm(mails[1].token()).await.refused(409, "link-not-valid");
+    assert_eq!(confirm(mails[0].token()).await.expect(200), json!({ "changed": true }));
     assert_eq!(email().await, "king@example.org");
     let told = app.mail().await;
     assert_eq!(told.to.as_str(), "ada@example.org");

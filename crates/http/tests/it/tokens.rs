@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::app::{Client, PASSWORD, TestApp};
+use crate::harness::people::{Client, PASSWORD, TestApp};
 
 async fn make(client: &Client<'_>, scopes: &[&str], expires_at: Value) -> Value {
     let body = json!({ "name": "Nightly export", "scopes": scopes, "expires_at": expires_at });

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tenon_testkit::mailbox::token_in;
 
-use crate::harness::app::{PASSWORD, TestApp};
+use crate::harness::people::{PASSWORD, TestApp};
 
 #[tokio::test]
 async fn only_administrators_see_everybody() {
@@ -55,7 +54,7 @@ async fn an_account_made_without_a_password_waits_for_its_person() {
     assert_eq!(location, format!("/api/v1/users/{}", made["id"].as_str().unwrap()));
     assert_eq!((&made["username"], &made["is_active"]), (&json!("grace"), &json!(false)));
     app.of(&root).post("/users").json(body).await.refused(409, "email-taken");
-    let token = token_in(&app.mail().await);
+    let token = app.mail().await.token();
     let reset = json!({ "token": token, "password": PASSWORD });
     app.anonymous().post("/auth/reset-password").json(reset).await.expect(204);
     app.run_jobs().await;
@@ -96,7 +95,7 @@ async fn an_administrator_sends_a_link_for_a_new_password() {
     let app = TestApp::new().await;
     let (root, ada) = (app.admin("root").await, app.person("ada").await);
     app.of(&root).post(&format!("/users/{}/send-password-reset", ada.user_id)).await.expect(204);
-    assert!(!token_in(&app.mail().await).is_empty());
+    assert!(!app.mail().await.token().is_empty());
     // The session goes on until the password is changed.
     app.of(&ada).get("/me").await.expect(200);
 }
