@@ -19,7 +19,7 @@ mod pages;
 mod preconditions;
 mod stories;
 mod system;
-mod two_processes;
 mod tokens;
+mod two_processes;
 mod users;
 mod workflows;
