@@ -303,12 +303,12 @@ async fn a_browser_gets_its_tokens_as_cookies() {
 #[tokio::test]
 async fn an_access_token_ends_and_a_session_goes_on() {
     let (app, ada) = TestApp::with_person("ada").await;
-    app.wait(Duration::from_secs(15 * 60));
+    app.wait(Duration::from_mins(15));
     app.of(&ada).get("/me").await.refused(401, "unauthenticated");
     let refresh = |token: &str| app.anonymous().post("/auth/refresh").json(json!({ "refresh_token": token }));
     let next = refresh(&ada.refresh_token).await.expect(200);
     app.bearer(next["access_token"].as_str().unwrap()).get("/me").await.expect(200);
-    app.wait(Duration::from_secs(30 * 24 * 3600));
+    app.wait(Duration::from_hours(30 * 24));
     refresh(next["refresh_token"].as_str().unwrap()).await.refused(401, "unauthenticated");
     app.anonymous().post("/auth/refresh").json(json!({})).await.refused(401, "unauthenticated");
 }

@@ -1,4 +1,4 @@
-//! The frame of the HTTP face, exercised over a small sample table.
+//! The HTTP face: its frame over a small sample table, and the whole application behind it.
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod attachments;

@@ -96,7 +96,6 @@ async fn start(dir: &Path) -> String {
     url
 }
 
-#[expect(clippy::zombie_processes, reason = "it outlives this process")]
 fn watch(dir: &Path, pid: &str) {
     // It outlives this process on purpose, so nobody here waits for it.
     let watchdog = Command::new("setsid")
