@@ -1,5 +1,7 @@
 //! Comments.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::app::{Actor, Place, TestApp};
@@ -23,6 +25,7 @@ async fn a_deleted_comment_keeps_its_place() {
     let (app, ada) = TestApp::with_user("ada").await;
     let (_, url) = story(&app, &ada).await;
     let first = post(&ada, &url, "first").await;
+    app.clock.advance(Duration::from_secs(1));
     post(&ada, &url, "second").await;
     ada.delete(&first).expect(204).await;
     ada.delete(&first).expect(204).await;

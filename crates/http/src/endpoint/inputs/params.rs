@@ -50,6 +50,10 @@ impl<T: DeserializeOwned + IntoParams + Send + 'static> Input for Query<T> {
             let detail = "must not contain control characters";
             return Err(faults::one(name, "control-character", detail));
         }
+        let empty = form_urlencoded::parse(query.as_bytes()).find(|(_, value)| value.is_empty());
+        if let Some((name, _)) = empty {
+            return Err(faults::one(name, "empty", "must not be empty; leave the parameter out instead"));
+        }
         let form = serde_html_form::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(form).map(Self).map_err(|error| {
             let name = error.path().to_string();

@@ -51,8 +51,9 @@ impl IfMatch {
             }
         }
         if present && seen.is_none() {
-            // A weak tag, or one that we never gave, matches nothing.
-            return Err(Problem::stale("None of the ETags in If-Match is a current one."));
+            // A weak tag, or one that we never gave, matches nothing: versions begin at 1. Everything else that
+            // may be wrong with the request is said first.
+            seen = Some(0);
         }
         Ok(Self { version: seen, present })
     }
@@ -111,8 +112,8 @@ mod tests {
 
     #[test]
     fn a_weak_or_foreign_tag_matches_nothing() {
-        assert_eq!(parse("W/\"7-3f9a\""), Err(412));
-        assert_eq!(parse("\"abc\""), Err(412));
+        assert_eq!(parse("W/\"7-3f9a\""), Ok(Some(0)));
+        assert_eq!(parse("\"abc\""), Ok(Some(0)));
     }
 
     #[test]
