@@ -3,6 +3,7 @@
 
 mod attachments;
 mod auth;
+mod authorisation;
 mod bodies;
 mod browser;
 mod budgets;
