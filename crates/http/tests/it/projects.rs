@@ -76,14 +76,10 @@ async fn keys_are_suggested_by_the_name_and_unique_in_the_workspace() {
 async fn projects_made_at_once_get_keys_of_their_own() {
     let (app, ada) = TestApp::with_user("ada").await;
     let place = app.project_of(&ada).await;
-    let making = (0..8).map(|_| {
-        let (ada, workspace) = (ada.clone(), place.workspace.to_string());
-        tokio::spawn(async move { make(&ada, &workspace, "Web").await["key"].as_str().unwrap().to_owned() })
-    });
-    let mut keys = std::collections::BTreeSet::new();
-    for key in making.collect::<Vec<_>>() {
-        keys.insert(key.await.unwrap());
-    }
+    let workspace = place.workspace.to_string();
+    let making = (0..8).map(|_| make(&ada, &workspace, "Web"));
+    let made = futures_util::future::join_all(making).await;
+    let keys: std::collections::BTreeSet<_> = made.iter().map(|p| p["key"].as_str().unwrap()).collect();
     assert_eq!(keys.len(), 8);
 }
 
