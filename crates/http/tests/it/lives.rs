@@ -157,7 +157,7 @@ async fn one_s_own_log_tells_of_sessions_and_tokens_without_their_secrets() {
     let token = app.of(&ada).post("/me/tokens").json(body).await.expect(201);
     let path = format!("/me/tokens/{}", token["id"].as_str().unwrap());
     app.of(&ada).delete(&path).await.expect(204);
-    app.of(&ada).delete(&format!("/me/sessions/{}", other.session_id)).await.expect(204);
+    app.of(&ada).delete(&format!("/me/sessions/{}", other.id)).await.expect(204);
     let changes = app.of(&ada).get("/me/changes").await.expect(200);
     let kinds: Vec<&str> = list(&changes).iter().map(|c| c["kind"].as_str().unwrap()).collect();
     assert_eq!(
@@ -176,7 +176,7 @@ async fn one_s_own_log_tells_of_sessions_and_tokens_without_their_secrets() {
         assert!(!text.contains(secret.as_str()));
     }
     assert!(!text.contains("argon2"), "{text}");
-    assert_eq!(list(&changes)[5]["data"], json!({ "session_id": other.session_id }));
+    assert_eq!(list(&changes)[5]["data"], json!({ "session_id": other.id }));
     assert_eq!(list(&changes)[4]["data"], json!({ "token_id": token["id"] }));
 }
 

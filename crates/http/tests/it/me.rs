@@ -101,10 +101,10 @@ async fn sessions_are_listed_and_ended_one_by_one_or_all_at_once() {
     let current: Vec<_> =
         list["items"].as_array().unwrap().iter().map(|s| (s["id"].clone(), s["current"].clone())).collect();
     assert_eq!(current.len(), 3);
-    assert!(current.contains(&(json!(one.session_id), json!(true))));
-    assert!(current.contains(&(json!(two.session_id), json!(false))));
+    assert!(current.contains(&(json!(one.id), json!(true))));
+    assert!(current.contains(&(json!(two.id), json!(false))));
 
-    let path = format!("/me/sessions/{}", two.session_id);
+    let path = format!("/me/sessions/{}", two.id);
     app.of(&eve).delete(&path).await.refused(404, "not-found");
     ada.delete(&path).await.expect(204);
     ada.delete(&path).await.expect(204);

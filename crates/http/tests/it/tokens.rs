@@ -62,12 +62,12 @@ async fn a_secret_is_shown_once() {
 async fn a_token_ends_when_deleted_and_by_time() {
     let (app, ada) = TestApp::with_person("ada").await;
     let eve = app.person("eve").await;
-    let ends = app.app.now() + Duration::from_secs(3600);
+    let ends = app.app.now() + Duration::from_hours(1);
     let made = make(&app.of(&ada), &["read-account"], json!(ends)).await;
     let lasting = make(&app.of(&ada), &["read-account"], Value::Null).await;
     let token = app.bearer(made["token"].as_str().unwrap());
     token.get("/me").await.expect(200);
-    app.wait(Duration::from_secs(3600));
+    app.wait(Duration::from_hours(1));
     token.get("/me").await.refused(401, "unauthenticated");
 
     let token = app.bearer(lasting["token"].as_str().unwrap());

@@ -90,7 +90,7 @@ impl TestApp {
         let text = |member: &str| tokens[member].as_str().unwrap().to_owned();
         Session {
             user_id: text("user_id"),
-            session_id: text("session_id"),
+            id: text("session_id"),
             access_token: text("access_token"),
             refresh_token: text("refresh_token"),
             csrf_token: text("csrf_token"),
@@ -141,7 +141,7 @@ impl TestApp {
 #[derive(Debug, Clone)]
 pub struct Session {
     pub user_id: String,
-    pub session_id: String,
+    pub id: String,
     pub access_token: String,
     pub refresh_token: String,
     pub csrf_token: String,
