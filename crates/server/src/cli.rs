@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     commands::{self, user::UserCommand},
     config::{Config, ConfigError, from_process},
+    database,
     output::{self, Output},
 };
 
@@ -119,7 +120,7 @@ pub(crate) fn run() -> ExitCode {
 
 async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
     match cli.command.unwrap_or_else(|| Command::Up(UpOptions::default())) {
-        Command::Up(options) => up(&cli.global, options).await,
+        Command::Up(options) => up(&cli.global, options, output).await,
         Command::Serve => commands::serve::run(&cli.global.load()?).await,
         Command::Worker => commands::worker::run(&cli.global.load()?).await,
         Command::Scheduler => commands::scheduler::run(&cli.global.load()?).await,
@@ -132,7 +133,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
     }
 }
 
-async fn up(global: &Global, options: UpOptions) -> anyhow::Result<()> {
+async fn up(global: &Global, options: UpOptions, output: &Output) -> anyhow::Result<()> {
     let temporary = options.ephemeral.then(commands::up::temporary_dir).transpose()?;
     let mut sources = from_process(global.config.as_deref());
     let data_dir = temporary.as_ref().map(|dir| dir.path().to_owned()).or(options.data_dir);
@@ -142,7 +143,12 @@ async fn up(global: &Global, options: UpOptions) -> anyhow::Result<()> {
     if let Some(address) = options.listen {
         sources.options.push(("--listen", "server.listen", address.to_string()));
     }
-    commands::up::run(&sources.load()?).await
+    let config = sources.load()?;
+    let ran = commands::up::run(&config, output).await;
+    if temporary.is_some() {
+        database::remove_elsewhere(&config.data_dir)?;
+    }
+    ran
 }
 
 impl Global {

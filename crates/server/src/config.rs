@@ -287,26 +287,22 @@ impl Default for Worker {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Metrics {
-    /// Address and port that answers `GET /metrics`, best on loopback. Unset, there is none.
+    /// Address and port that answers `GET /metrics`, `/health` and `/readiness`, best on loopback. Unset, there is
+    /// none.
     pub(crate) listen: Option<SocketAddr>,
     /// Bearer token that a reader of the figures must show; needed when `listen` is not on loopback.
     pub(crate) token: Option<Secret>,
 }
 
-/// The log on standard output.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+/// The log on standard output; that of `tenon up` is on standard error.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Log {
     /// Shape of a line.
     pub(crate) format: LogFormat,
-    /// `error`, `warn`, `info`, `debug` or `trace`; also per part of the program: `info,tenon_http=debug`.
-    pub(crate) level: String,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { format: LogFormat::default(), level: "info".to_owned() }
-    }
+    /// `error`, `warn`, `info`, `debug` or `trace`; also per part of the program: `info,tenon_http=debug`. Unset,
+    /// `info`, but `warn` for `tenon up` on a terminal.
+    pub(crate) level: Option<String>,
 }
 
 /// Shape of a line of the log.

@@ -12,7 +12,7 @@ use anyhow::Context;
 use listenfd::ListenFd;
 use tenon_http::serve::Listener;
 
-use crate::config::Server;
+use crate::config::{Config, Server};
 
 /// The socket to serve on.
 pub(crate) fn open(config: &Server) -> anyhow::Result<Listener> {
@@ -37,6 +37,19 @@ pub(crate) fn address(listener: &Listener) -> String {
             .and_then(|address| address.as_pathname().map(|path| format!("unix:{}", path.display()))),
     }
     .unwrap_or_else(|| "a socket without a name".to_owned())
+}
+
+/// The configuration with the port that the system chose in the public URL, where it was left to the system.
+pub(crate) fn with_public_url(config: &Config, listener: &Listener) -> Config {
+    let mut config = config.clone();
+    if let Listener::Tcp(tcp) = listener
+        && config.public_url.port() == Some(0)
+        && let Ok(address) = tcp.local_addr()
+    {
+        // Fails only for URLs that have no host, and those have no port either.
+        let _ = config.public_url.set_port(Some(address.port()));
+    }
+    config
 }
 
 /// The first socket that systemd passed.

@@ -1,6 +1,6 @@
 //! What a command prints: for people, or as JSON for programs.
 
-use std::io::Write;
+use std::{fmt::Display, io::Write};
 
 use serde::Serialize;
 
@@ -21,12 +21,20 @@ impl Output {
 
     /// Prints `result` as JSON, or else `text`.
     pub(crate) fn print(&self, result: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        let text = if self.json { serde_json::to_string_pretty(result)? } else { text() };
-        match writeln!(std::io::stdout(), "{}", text.trim_end()) {
-            // Whoever reads has read enough.
-            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            written => Ok(written?),
-        }
+        written(&if self.json { serde_json::to_string_pretty(result)? } else { text() })
+    }
+
+    /// Prints what a command that goes on has to say, as JSON on one line so that it can be read as a line.
+    pub(crate) fn say(&self, result: &(impl Serialize + Display)) -> anyhow::Result<()> {
+        written(&if self.json { serde_json::to_string(result)? } else { result.to_string() })
+    }
+}
+
+fn written(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        // Whoever reads has read enough.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
 }
 

@@ -9,7 +9,13 @@ use std::{io::IsTerminal, time::Duration};
 use anyhow::Context;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt::format::JsonFields, layer::SubscriberExt, util::SubscriberInitExt};
+use tenon_db::Db;
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{format::JsonFields, writer::BoxMakeWriter},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::config::{Log, LogFormat};
 
@@ -21,32 +27,53 @@ const SECONDS: [f64; 15] =
 /// How often old values of histograms are let go.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Sends the log to standard output, in the configured shape.
-pub(crate) fn log(config: &Log) -> anyhow::Result<()> {
+/// Whom a process talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Face {
+    /// Somebody at a keyboard: standard output is for what they asked for, the log is beside it, and on a terminal
+    /// it keeps quiet about what is well.
+    Person,
+    /// Whoever supervises it: standard output is the log.
+    Service,
+}
+
+/// Sends the log where it belongs, in the configured shape.
+pub(crate) fn log(config: &Log, face: Face) -> anyhow::Result<()> {
+    let terminal = match face {
+        Face::Person => std::io::stderr().is_terminal(),
+        Face::Service => std::io::stdout().is_terminal(),
+    };
+    let unset = if terminal && face == Face::Person { "warn" } else { "info" };
+    let level = config.level.as_deref().unwrap_or(unset);
     // Salvo says what we say ourselves, unless it is asked to.
     let filter = EnvFilter::builder()
-        .parse(format!("salvo_core=warn,{}", config.level))
-        .with_context(|| format!("log.level: {} is not a level", config.level))?;
-    let terminal = std::io::stdout().is_terminal();
+        .parse(format!("salvo_core=warn,{level}"))
+        .with_context(|| format!("log.level: {level} is not a level"))?;
     let text = match config.format {
         LogFormat::Auto => terminal,
         LogFormat::Json => false,
         LogFormat::Text => true,
     };
+    let writer = match face {
+        Face::Person => BoxMakeWriter::new(std::io::stderr),
+        Face::Service => BoxMakeWriter::new(std::io::stdout),
+    };
     let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     if text {
-        let layer = tracing_subscriber::fmt::layer().with_ansi(terminal).with_target(false);
-        registry.with(layer).try_init()?;
+        registry.with(layer.with_ansi(terminal).with_target(false)).try_init()?;
     } else {
-        let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(json::Lines);
-        registry.with(layer).try_init()?;
+        registry.with(layer.fmt_fields(JsonFields::new()).event_format(json::Lines)).try_init()?;
     }
     Ok(())
 }
 
 /// The recorded figures.
 #[derive(Clone)]
-pub(crate) struct Figures(PrometheusHandle);
+pub(crate) struct Figures {
+    handle: PrometheusHandle,
+    database: Option<Db>,
+}
 
 impl Figures {
     /// Starts recording; once a process.
@@ -61,20 +88,33 @@ impl Figures {
             .context("cannot record metrics")?;
         describe();
         gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        Ok(Self(handle))
+        Ok(Self { handle, database: None })
+    }
+
+    /// The same figures, and those of the connections to `database`.
+    #[must_use]
+    pub(crate) fn with_database(self, database: Db) -> Self {
+        Self { database: Some(database), ..self }
     }
 
     /// All figures in Prometheus' text format.
     fn render(&self) -> String {
         process::measure();
-        self.0.render()
+        if let Some(database) = &self.database {
+            let status = database.status();
+            gauge!("db_pool_connections", "state" => "idle").set(status.idle);
+            gauge!("db_pool_connections", "state" => "busy")
+                .set(status.connections.saturating_sub(status.idle));
+            gauge!("db_pool_connections_max").set(status.max);
+        }
+        self.handle.render()
     }
 
     /// Lets go of old values for as long as it is polled.
     pub(crate) async fn upkeep(self) {
         loop {
             tokio::time::sleep(UPKEEP).await;
-            self.0.run_upkeep();
+            self.handle.run_upkeep();
         }
     }
 }
@@ -85,6 +125,7 @@ fn describe() {
     describe_histogram!("http_request_duration_seconds", Unit::Seconds, "Time to answer a request.");
     describe_gauge!("http_requests_in_progress", "Requests being answered.");
     describe_gauge!("db_pool_connections", "Connections to the database, by state.");
+    describe_gauge!("db_pool_connections_max", "Most connections to the database that this process holds.");
     describe_gauge!("ws_connections", "Open websockets.");
     describe_histogram!("ws_fanout_seconds", Unit::Seconds, "Time from a change to its delivery.");
     describe_gauge!("queue_jobs", "Jobs, by queue and state.");
@@ -95,5 +136,6 @@ fn describe() {
     describe_counter!("rate_limited_total", "Requests refused for being too many, by class.");
     describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Memory of the process.");
     describe_counter!("process_cpu_seconds_total", Unit::Seconds, "Processor time of the process.");
+    describe_gauge!("process_threads", "Threads of the process.");
     describe_gauge!("process_open_fds", "Open files and sockets of the process.");
 }

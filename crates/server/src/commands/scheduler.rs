@@ -10,19 +10,20 @@ use crate::{
     config::Config,
     database::Database,
     lifecycle::Lifecycle,
-    telemetry::{self, Figures},
+    telemetry::{self, Face, Figures},
     wiring,
 };
 
 /// Schedules until told to stop.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
-    telemetry::log(&config.log)?;
+    telemetry::log(&config.log, Face::Service)?;
     let figures = Figures::record()?;
     let lifecycle = Lifecycle::begin()?;
     let database = Database::configured(config)?;
     migrations::check(&database.db).await?;
     let app = wiring::app(config, database.db.clone()).await?;
-    serve::start_metrics(config, figures, &lifecycle).await?;
+    let checks = serve::checks_without_bus(config, &app, &lifecycle);
+    serve::start_metrics(config, figures, &app, checks, &lifecycle).await?;
     start(&app, &lifecycle);
     lifecycle.run(config.server.shutdown_grace.duration()).await
 }

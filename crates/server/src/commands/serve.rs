@@ -3,18 +3,25 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
+use rustix::fs::Access;
+use tenon_adapters::blob;
 use tenon_app::App;
 use tenon_core::BoxError;
 use tenon_db::migrations;
-use tenon_http::{api, frame::Frame, live::Hub, readiness::Check, serve};
-use tokio_util::sync::CancellationToken;
+use tenon_http::{
+    api,
+    frame::Frame,
+    live::Hub,
+    readiness::{Check, Readiness},
+    serve::{self, Listener},
+};
 
 use crate::{
     config::Config,
     database::Database,
     lifecycle::Lifecycle,
     listener,
-    telemetry::{self, Figures},
+    telemetry::{self, Face, Figures, endpoint::Endpoint},
     wiring,
 };
 
@@ -23,23 +30,24 @@ const TOKEN_USES: Duration = Duration::from_secs(30);
 
 /// Serves until told to stop.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
-    telemetry::log(&config.log)?;
+    telemetry::log(&config.log, Face::Service)?;
     let figures = Figures::record()?;
     let lifecycle = Lifecycle::begin()?;
     let database = Database::configured(config)?;
+    let listener = listener::open(&config.server)?;
+    let config = listener::with_public_url(config, &listener);
     migrations::check(&database.db).await?;
-    let app = wiring::app(config, database.db.clone()).await?;
-    start_metrics(config, figures, &lifecycle).await?;
-    start_http(config, &app, &lifecycle)?;
+    let app = wiring::app(&config, database.db.clone()).await?;
+    start_metrics(&config, figures, &app, checks(&config, &app, &lifecycle), &lifecycle).await?;
+    start_http(&config, &app, listener, &lifecycle);
     lifecycle.run(config.server.shutdown_grace.duration()).await
 }
 
 /// Starts to answer requests.
-pub(crate) fn start_http(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> anyhow::Result<()> {
-    let listener = listener::open(&config.server)?;
+pub(crate) fn start_http(config: &Config, app: &Arc<App>, listener: Listener, lifecycle: &Lifecycle) {
     let address = listener::address(&listener);
     let hub = Hub::start(Arc::clone(app), lifecycle.tasks().clone(), lifecycle.stopping());
-    let frame = Frame::around(app, wiring::http(config)).asking(checks(app, &lifecycle.stopping())).with(hub);
+    let frame = Frame::around(app, wiring::http(config)).asking(checks(config, app, lifecycle)).with(hub);
     start_token_uses(app, lifecycle);
     let service = tenon_http::assemble(api::table(), frame).service;
     let grace = config.server.shutdown_grace.duration();
@@ -47,21 +55,27 @@ pub(crate) fn start_http(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle)
     lifecycle
         .essential("HTTP server", async move { Ok(serve::serve(service, listener, stopping, grace).await?) });
     tracing::info!(address, url = %config.public_url, "Tenon answers at {address}");
-    Ok(())
 }
 
-/// Starts to answer whoever collects figures, if that is configured.
+/// Starts to answer whoever collects figures or asks how this process is, if that is configured.
 pub(crate) async fn start_metrics(
     config: &Config,
     figures: Figures,
+    app: &App,
+    checks: Vec<Check>,
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<()> {
+    let figures = figures.with_database(app.db().clone());
     lifecycle.background(figures.clone().upkeep());
     if let Some(address) = config.metrics.listen {
         let listener = tokio::net::TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on {address} for metrics"))?;
-        lifecycle.background(telemetry::endpoint::serve(listener, figures, config.metrics.token.clone()));
+        let bound = listener.local_addr().unwrap_or(address);
+        tracing::info!(address = %bound, "Figures are at http://{bound}/metrics");
+        let token = config.metrics.token.clone();
+        let endpoint = Endpoint { figures, token, readiness: Readiness::new(checks) };
+        lifecycle.background(endpoint.serve(listener));
     }
     Ok(())
 }
@@ -85,10 +99,24 @@ async fn write_token_uses(app: &App) {
 }
 
 /// What must be well for this process to be sent requests.
-fn checks(app: &Arc<App>, stopping: &CancellationToken) -> Vec<Check> {
-    let database = Arc::clone(app);
-    let migrated = Arc::clone(app);
-    let stopping = stopping.clone();
+pub(crate) fn checks(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> Vec<Check> {
+    let bus = Arc::clone(app);
+    let mut checks = checks_without_bus(config, app, lifecycle);
+    checks.push(Check::new("bus", move || {
+        let app = Arc::clone(&bus);
+        async move { app.bus.check().await.map_err(BoxError::from) }
+    }));
+    checks
+}
+
+/// What must be well for any process: a worker does its work without the bus.
+pub(crate) fn checks_without_bus(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> Vec<Check> {
+    let (database, migrated, files) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    let stopping = lifecycle.stopping();
+    let directory = match &config.storage {
+        blob::Config::Filesystem(storage) => Some(storage.directory.clone()),
+        _ => None,
+    };
     vec![
         Check::new("database", move || {
             let app = Arc::clone(&database);
@@ -97,6 +125,16 @@ fn checks(app: &Arc<App>, stopping: &CancellationToken) -> Vec<Check> {
         Check::new("migrations", move || {
             let app = Arc::clone(&migrated);
             async move { migrations::check(app.db()).await.map_err(BoxError::from) }
+        }),
+        Check::new("storage", move || {
+            let (app, directory) = (Arc::clone(&files), directory.clone());
+            async move {
+                if let Some(directory) = directory {
+                    // A listing would not miss it: an absent directory has no files.
+                    rustix::fs::access(&directory, Access::WRITE_OK | Access::EXEC_OK)?;
+                }
+                app.blobs.list("readiness/", None, 1).await.map(drop).map_err(BoxError::from)
+            }
         }),
         Check::new("draining", move || {
             let stops = stopping.is_cancelled();

@@ -1,45 +1,59 @@
 //! `tenon up`.
 
+mod greeting;
+
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 
 use anyhow::Context;
 use tenon_db::migrations;
+use tenon_http::serve::Listener;
 
 use super::{scheduler, serve, worker};
 use crate::{
     config::Config,
     database::Database,
     lifecycle::Lifecycle,
-    telemetry::{self, Figures},
+    listener,
+    output::Output,
+    telemetry::{self, Face, Figures},
     wiring,
 };
 
 /// Runs everything in this process until told to stop; the database stops last.
-pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
-    telemetry::log(&config.log)?;
+///
+/// What can be refused without a trace is refused first: with the port taken, nothing is made.
+pub(crate) async fn run(config: &Config, output: &Output) -> anyhow::Result<()> {
+    telemetry::log(&config.log, Face::Person)?;
     let figures = Figures::record()?;
     let lifecycle = Lifecycle::begin()?;
-    let database = Database::own(config).await?;
-    let ran = run_on(config, &database, figures, lifecycle).await;
+    let listener = listener::open(&config.server)?;
+    let config = listener::with_public_url(config, &listener);
+    let database = Database::own(&config).await?;
+    let ran = run_on(&config, listener, &database, figures, lifecycle, output).await;
     let closed = database.close().await;
     ran.and(closed)
 }
 
 async fn run_on(
     config: &Config,
+    listener: Listener,
     database: &Database,
     figures: Figures,
     lifecycle: Lifecycle,
+    output: &Output,
 ) -> anyhow::Result<()> {
     let applied = migrations::run(&database.db).await?;
     if !applied.is_empty() {
         tracing::info!(migrations = applied.len(), "Brought the database to this release");
     }
     let app = wiring::app(config, database.db.clone()).await?;
-    serve::start_metrics(config, figures, &lifecycle).await?;
+    let address = listener::address(&listener);
+    let claim = tenon_app::claims::open(&app, "start").await?;
+    serve::start_metrics(config, figures, &app, serve::checks(config, &app, &lifecycle), &lifecycle).await?;
     worker::start(config, &app, &lifecycle)?;
     scheduler::start(&app, &lifecycle);
-    serve::start_http(config, &app, &lifecycle)?;
+    serve::start_http(config, &app, listener, &lifecycle);
+    output.say(&greeting::Greeting::new(config, &address, database, claim.as_deref()))?;
     lifecycle.run(config.server.shutdown_grace.duration()).await
 }
 

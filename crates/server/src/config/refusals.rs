@@ -55,7 +55,7 @@ fn in_production(config: &Config, problems: &mut Vec<String>) {
     if config.server.cors_origins.iter().any(|origin| origin == "*") {
         problems.push("server.cors_origins must name its origins in production, not *".to_owned());
     }
-    let level = config.log.level.to_lowercase();
+    let level = config.log.level.as_deref().unwrap_or_default().to_lowercase();
     if level.contains("debug") || level.contains("trace") {
         problems.push(
             "log.level must be info, warn or error in production: more would log what people write"
@@ -99,7 +99,7 @@ mod tests {
             refusal(|c| c.public_url = "http://tenon.example.org".parse().unwrap()).contains("public_url")
         );
         assert!(refusal(|c| c.server.cors_origins = vec!["*".into()]).contains("cors_origins"));
-        assert!(refusal(|c| c.log.level = "info,tenon_http=debug".into()).contains("log.level"));
+        assert!(refusal(|c| c.log.level = Some("info,tenon_http=debug".into())).contains("log.level"));
         assert!(
             refusal(|c| c.metrics.token = Some(Secret::from("short".to_owned()))).contains("metrics.token")
         );

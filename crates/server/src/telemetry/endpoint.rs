@@ -1,10 +1,13 @@
-//! `GET /metrics` on a listener of its own, which no proxy leads to.
+//! `GET /metrics`, `/health` and `/readiness` on a listener of its own, which no proxy leads to.
 //!
-//! Small enough to be written out: it shares nothing with the API, so that it answers when that is stuck.
+//! Small enough to be written out: it shares nothing with the API, so that it answers when that is stuck. It is how
+//! a worker and a scheduler, which have no API, are asked how they are.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use serde_json::json;
 use tenon_core::secrets::Secret;
+use tenon_http::readiness::Readiness;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -16,64 +19,110 @@ use super::Figures;
 const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST_HEAD: usize = 8 * 1024;
 
-/// Answers for as long as it is polled.
-pub(crate) async fn serve(listener: TcpListener, figures: Figures, token: Option<Secret>) {
-    let answers = TaskTracker::new();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let (figures, token) = (figures.clone(), token.clone());
-                answers.spawn(async move {
-                    // Whoever asks too slowly or goes away asks again in a few seconds.
-                    let _ = tokio::time::timeout(PATIENCE, answer(stream, &figures, token.as_ref())).await;
-                });
-            }
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "Cannot accept a reader of metrics");
-                tokio::time::sleep(PATIENCE).await;
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Metrics,
+    Health,
+    Readiness,
+}
+
+/// What it tells of.
+pub(crate) struct Endpoint {
+    pub(crate) figures: Figures,
+    /// What a reader of the figures must show.
+    pub(crate) token: Option<Secret>,
+    pub(crate) readiness: Readiness,
+}
+
+impl Endpoint {
+    /// Answers for as long as it is polled.
+    pub(crate) async fn serve(self, listener: TcpListener) {
+        let this = Arc::new(self);
+        let answers = TaskTracker::new();
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let this = Arc::clone(&this);
+                    answers.spawn(async move {
+                        // Whoever asks too slowly or goes away asks again in a few seconds.
+                        let _ = tokio::time::timeout(PATIENCE, this.answer(stream)).await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "Cannot accept a reader of metrics"
+                    );
+                    tokio::time::sleep(PATIENCE).await;
+                }
             }
         }
     }
-}
 
-async fn answer(mut stream: TcpStream, figures: &Figures, token: Option<&Secret>) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        if head.len() > LONGEST_HEAD || stream.read_buf(&mut head).await? == 0 {
-            return Ok(());
+    async fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        let mut head = Vec::new();
+        while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+            if head.len() > LONGEST_HEAD || stream.read_buf(&mut head).await? == 0 {
+                return Ok(());
+            }
         }
+        let (status, media_type, body) = match judge(&String::from_utf8_lossy(&head), self.token.as_ref()) {
+            Ok(Wish::Metrics) => {
+                ("200 OK", "text/plain; version=0.0.4; charset=utf-8", self.figures.render())
+            }
+            Ok(Wish::Health) => ("200 OK", "application/json", json!({ "status": "ok" }).to_string()),
+            Ok(Wish::Readiness) => self.readiness().await,
+            Err(status) => (status, "text/plain; charset=utf-8", String::new()),
+        };
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
     }
-    let (status, body) = match judge(&String::from_utf8_lossy(&head), token) {
-        Ok(()) => ("200 OK", figures.render()),
-        Err(status) => (status, String::new()),
-    };
-    let length = body.len();
-    let answer = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n\
-         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    );
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await
+
+    /// Names what is not ready; why is for those who may read the API's own readiness, and the log.
+    async fn readiness(&self) -> (&'static str, &'static str, String) {
+        let findings = self.readiness.findings().await;
+        let names = |ready: bool| -> Vec<&str> {
+            findings
+                .iter()
+                .filter(|finding| finding.fault.is_none() == ready)
+                .map(|finding| finding.name)
+                .collect()
+        };
+        let (ready, not_ready) = (names(true), names(false));
+        let (status, word) =
+            if not_ready.is_empty() { ("200 OK", "ready") } else { ("503 Service Unavailable", "not-ready") };
+        let body = json!({ "status": word, "components": ready, "not_ready": not_ready });
+        (status, "application/json", body.to_string())
+    }
 }
 
-/// Whether the request may have the figures, or the status that refuses it.
-fn judge(head: &str, token: Option<&Secret>) -> Result<(), &'static str> {
+/// What the request may have, or the status that refuses it. How the process is, anybody may ask.
+fn judge(head: &str, token: Option<&Secret>) -> Result<Wish, &'static str> {
     let mut lines = head.split("\r\n");
     let mut words = lines.next().unwrap_or_default().split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    if target.split('?').next() != Some("/metrics") {
-        return Err("404 Not Found");
-    }
+    let wish = match target.split('?').next() {
+        Some("/metrics") => Wish::Metrics,
+        Some("/health") => Wish::Health,
+        Some("/readiness") => Wish::Readiness,
+        _ => return Err("404 Not Found"),
+    };
     if method != "GET" {
         return Err("405 Method Not Allowed");
     }
-    let Some(token) = token else { return Ok(()) };
+    let Some(token) = token.filter(|_| wish == Wish::Metrics) else { return Ok(wish) };
     let shown = lines.find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("authorization").then(|| value.trim().strip_prefix("Bearer "))?
     });
     if shown.is_some_and(|shown| same(shown.as_bytes(), token.expose().as_bytes())) {
-        Ok(())
+        Ok(wish)
     } else {
         Err("401 Unauthorized")
     }
@@ -88,13 +137,16 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 mod tests {
     use tenon_core::secrets::Secret;
 
-    use super::judge;
+    use super::{Wish, judge};
 
     #[test]
     fn only_a_get_of_metrics_with_the_token_is_answered() {
         let token = Secret::new("right".to_owned());
         let ask = |head: &str| judge(head, Some(&token));
-        assert_eq!(ask("GET /metrics HTTP/1.1\r\nHost: x\r\nauthorization: Bearer right\r\n\r\n"), Ok(()));
+        assert_eq!(
+            ask("GET /metrics HTTP/1.1\r\nHost: x\r\nauthorization: Bearer right\r\n\r\n"),
+            Ok(Wish::Metrics)
+        );
         assert_eq!(
             ask("GET /metrics HTTP/1.1\r\nAuthorization: Bearer wrong\r\n\r\n"),
             Err("401 Unauthorized")
@@ -102,6 +154,7 @@ mod tests {
         assert_eq!(ask("GET /metrics HTTP/1.1\r\n\r\n"), Err("401 Unauthorized"));
         assert_eq!(ask("GET / HTTP/1.1\r\n\r\n"), Err("404 Not Found"));
         assert_eq!(ask("POST /metrics HTTP/1.1\r\n\r\n"), Err("405 Method Not Allowed"));
-        assert_eq!(judge("GET /metrics HTTP/1.1\r\n\r\n", None), Ok(()));
+        assert_eq!(judge("GET /metrics HTTP/1.1\r\n\r\n", None), Ok(Wish::Metrics));
+        assert_eq!(ask("GET /readiness HTTP/1.1\r\n\r\n"), Ok(Wish::Readiness));
     }
 }

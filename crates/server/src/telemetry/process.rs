@@ -15,13 +15,20 @@ pub(super) fn measure() {
         #[expect(clippy::cast_precision_loss, reason = "a process has fewer files than 2^52")]
         gauge!("process_open_fds").set(files.count() as f64);
     }
+    if let Some(threads) = status("Threads:") {
+        gauge!("process_threads").set(threads);
+    }
 }
 
 fn resident_bytes() -> Option<f64> {
+    Some(status("VmRSS:")? * 1024.0)
+}
+
+/// A number of the kernel's summary of us; sizes are in KiB.
+fn status(name: &str) -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024.0)
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().trim_end_matches("kB").trim().parse().ok()
 }
 
 fn processor_seconds() -> Option<u64> {

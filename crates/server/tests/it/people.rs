@@ -4,14 +4,13 @@ use std::{
     io::Write,
     path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
 use crate::{
     command_line::{directory, tenon, text},
-    processes::{command, line_with, stop},
+    processes::{stop, until, up},
 };
 
 /// Runs `tenon` with `input` to read.
@@ -65,20 +64,15 @@ fn an_account_is_made_listed_and_switched_off() {
 #[test]
 fn a_person_without_a_password_is_sent_a_mail_by_the_running_instance() {
     let dir = directory();
-    let mut up = command(dir.path(), &["up", "--listen", "127.0.0.1:0"]).spawn().unwrap();
-    line_with(&mut up, "Tenon answers");
+    let (up, _) = up(dir.path(), &[]);
     let made = tenon(dir.path(), &["user", "create", "ada@example.org", "--name", "Ada"]);
     assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
     let mails = dir.path().join(".tenon/mail");
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let mail = loop {
-        let mut found = std::fs::read_dir(&mails).unwrap().flatten().map(|entry| entry.path());
-        if let Some(path) = found.find(|path| path.extension().is_some_and(|extension| extension == "eml")) {
-            break std::fs::read_to_string(path).unwrap();
-        }
-        assert!(Instant::now() < deadline, "no mail came");
-        std::thread::yield_now();
-    };
+    let mail = until(|| {
+        let mut found = std::fs::read_dir(&mails).ok()?.flatten().map(|entry| entry.path());
+        let path = found.find(|path| path.extension().is_some_and(|extension| extension == "eml"))?;
+        Some(std::fs::read_to_string(path).unwrap())
+    });
     assert!(mail.contains("ada@example.org"), "{mail}");
     stop(up);
 }

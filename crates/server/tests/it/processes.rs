@@ -6,6 +6,7 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixDatagram},
     path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,7 +15,7 @@ use tenon_db::managed::{Managed, ManagedConfig};
 use crate::command_line::{directory, tenon, text};
 
 /// What `address` answers to `GET path`.
-fn get(address: &str, path: &str) -> String {
+pub(crate) fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -22,11 +23,39 @@ fn get(address: &str, path: &str) -> String {
     answer
 }
 
-/// The first line of the child's log that has `word`.
+/// `tenon up` on a port of the system's choice, and what it says once it answers.
+pub(crate) fn up(dir: &Path, arguments: &[&str]) -> (Child, serde_json::Value) {
+    let mut up = command(dir, &["--json", "up", "--listen", "127.0.0.1:0"])
+        .args(arguments)
+        .env("TENON__LOG__LEVEL", "warn")
+        .spawn()
+        .unwrap();
+    let greeting = line_with(&mut up, "address");
+    (up, greeting)
+}
+
+/// Where it listens, as `host:port`.
+pub(crate) fn address(greeting: &serde_json::Value) -> String {
+    greeting["address"].as_str().unwrap().replace("http://", "")
+}
+
+/// The first line that the child says and that has `word`.
 pub(crate) fn line_with(child: &mut Child, word: &str) -> serde_json::Value {
-    let log = BufReader::new(child.stdout.as_mut().unwrap());
-    let line = log.lines().map(Result::unwrap).find(|line| line.contains(word));
+    let mut lines = BufReader::with_capacity(1, child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let line = lines.find(|line| line.contains(word));
     serde_json::from_str(&line.expect("the process ended before")).unwrap()
+}
+
+/// What `look` finds, as soon as it finds something.
+pub(crate) fn until<T>(look: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "nothing was found in time");
+        std::thread::yield_now();
+    }
 }
 
 pub(crate) fn stop(mut child: Child) {
@@ -46,9 +75,13 @@ pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
 #[test]
 fn up_starts_from_nothing_answers_and_stops_with_its_database() {
     let dir = directory();
-    let mut up = command(dir.path(), &["up", "--listen", "127.0.0.1:0"]).spawn().unwrap();
-    let address = line_with(&mut up, "Tenon answers")["address"].as_str().unwrap().replace("http://", "");
-    assert!(get(&address, "/api/v1/readiness").starts_with("HTTP/1.1 200"));
+    let (up, greeting) = up(dir.path(), &[]);
+    let address = address(&greeting);
+    let ready = get(&address, "/api/v1/readiness");
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    for component in ["database", "migrations", "storage", "bus", "draining"] {
+        assert!(ready.contains(&format!("\"{component}\"")), "{component}: {ready}");
+    }
 
     let second = tenon(dir.path(), &["up", "--listen", "127.0.0.1:0"]);
     assert_eq!(second.status.code(), Some(1));
@@ -56,6 +89,9 @@ fn up_starts_from_nothing_answers_and_stops_with_its_database() {
     let beside = tenon(dir.path(), &["doctor"]);
     assert_eq!(beside.status.code(), Some(0), "commands use the database of the running one");
 
+    std::fs::remove_dir_all(dir.path().join(".tenon/files")).unwrap();
+    let ill = until(|| Some(get(&address, "/api/v1/readiness")).filter(|answer| answer.contains(" 503 ")));
+    assert!(ill.contains("storage"), "{ill}");
     stop(up);
     assert_eq!(Managed::running(&dir.path().join(".tenon/postgres")), None);
 }
@@ -63,11 +99,12 @@ fn up_starts_from_nothing_answers_and_stops_with_its_database() {
 #[test]
 fn an_ephemeral_instance_leaves_nothing_behind() {
     let dir = directory();
-    let mut up = command(dir.path(), &["up", "--ephemeral", "--listen", "127.0.0.1:0"])
+    let mut up = command(dir.path(), &["--json", "up", "--ephemeral", "--listen", "127.0.0.1:0"])
         .env("TMPDIR", dir.path())
+        .env("TENON__LOG__LEVEL", "warn")
         .spawn()
         .unwrap();
-    line_with(&mut up, "Tenon answers");
+    line_with(&mut up, "address");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     stop(up);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
