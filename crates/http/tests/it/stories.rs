@@ -53,16 +53,12 @@ async fn l26_stories_written_at_once_get_numbers_without_gaps_and_places_of_thei
     let (app, ada) = TestApp::with_user("ada").await;
     let place = app.project_of(&ada).await;
     let writing = (0..24).map(|i| {
-        let (ada, url, column) = (ada.clone(), place.url("/stories"), place.columns[0].clone());
-        tokio::spawn(async move {
-            let new = json!({ "title": format!("s{i}"), "status_id": column });
-            ada.post(&url, new).expect(201).await.json()
-        })
+        let (ada, place) = (&ada, &place);
+        async move { write(ada, place, &format!("s{i}"), 0).await }
     });
     let mut numbers = vec![];
     let mut ranks = std::collections::BTreeSet::new();
-    for story in writing.collect::<Vec<_>>() {
-        let story = story.await.unwrap();
+    for story in futures_util::future::join_all(writing).await {
         numbers.push(story["ref"].as_i64().unwrap());
         ranks.insert(story["rank"].as_str().unwrap().to_owned());
     }

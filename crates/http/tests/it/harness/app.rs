@@ -226,11 +226,6 @@ impl TestApp {
     pub fn files(&self) -> &std::path::Path {
         self.files.path()
     }
-
-    /// The database.
-    pub fn db(&self) -> &TestDb {
-        &self.db
-    }
 }
 
 impl Drop for TestApp {
@@ -245,7 +240,7 @@ impl Drop for TestApp {
             runtime.block_on(async {
                 let db = tenon_db::Db::open(tenon_db::DbConfig::new(url));
                 let waiting = Filter { state: Some(State::Waiting), ..Filter::default() };
-                admin::list(&mut *db.conn().await.unwrap(), &waiting, None, 100).await.unwrap()
+                admin::list(&mut db.conn().await.unwrap(), &waiting, None, 100).await.unwrap()
             })
         });
         let left: Vec<String> = left.join().unwrap().into_iter().map(|job| job.name).collect();
@@ -259,7 +254,6 @@ pub struct Mailed {
     pub to: String,
     pub subject: String,
     pub text: String,
-    pub html: String,
     pub headers: Vec<(String, String)>,
 }
 
@@ -275,7 +269,6 @@ impl Mailed {
             to: mail.to().unwrap().first().unwrap().address().unwrap().to_owned(),
             subject: mail.subject().unwrap_or_default().to_owned(),
             text: mail.body_text(0).unwrap_or_default().into_owned(),
-            html: mail.body_html(0).unwrap_or_default().into_owned(),
             headers,
         }
     }
@@ -303,11 +296,6 @@ impl Actor {
     }
     pub fn call(&self, method: &'static str, path: &str) -> Call {
         Call::new(&self.wire, method, path).header("authorization", format!("Bearer {}", self.token))
-    }
-
-    /// The same person with a personal access token.
-    pub fn with_token(&self, token: &str) -> Self {
-        Self { token: token.to_owned(), ..self.clone() }
     }
 }
 
@@ -360,7 +348,7 @@ impl Place {
 impl TestApp {
     /// A project of `owner`'s from the `kanban` template, in a workspace of its own.
     pub async fn project_of(&self, owner: &Actor) -> Place {
-        let caller = self.caller(owner);
+        let caller = Self::caller(owner);
         let name = WorkspaceName::parse("Works").unwrap();
         let workspace =
             workspaces::create(&self.app, &caller, NewWorkspace { name, color: None }).await.unwrap();
@@ -384,19 +372,19 @@ impl TestApp {
 
     /// Makes somebody a member of a project, in one of its built-in roles.
     pub async fn join(&self, place: &Place, owner: &Actor, person: &Actor, role: &str) {
-        let roles = project_roles::list(&self.app, &self.caller(owner), place.project).await.unwrap();
+        let roles = project_roles::list(&self.app, &Self::caller(owner), place.project).await.unwrap();
         let role = roles.into_iter().find(|r| r.slug == role).unwrap();
         let invitee = Invitee::Username(Username::parse(&person.name).unwrap());
         let new = NewInvitation { invitee, role: GivenRole::Project(role.id) };
         let to = tenon_core::invitations::Place::Project(place.project);
-        let sent = invitations::create(&self.app, &self.caller(owner), to, vec![new]).await.unwrap();
-        my_invitations::accept(&self.app, &self.caller(person), sent.invitations[0].id).await.unwrap();
+        let sent = invitations::create(&self.app, &Self::caller(owner), to, vec![new]).await.unwrap();
+        my_invitations::accept(&self.app, &Self::caller(person), sent.invitations[0].id).await.unwrap();
         self.run_jobs().await;
     }
 
     /// Leaves a role nothing that it may do.
     pub async fn take_permissions(&self, place: &Place, owner: &Actor, role: &str) {
-        let caller = self.caller(owner);
+        let caller = Self::caller(owner);
         let roles = project_roles::list(&self.app, &caller, place.project).await.unwrap();
         let role = roles.into_iter().find(|r| r.slug == role).unwrap();
         let patch = RolePatch { permissions: Some(ProjectPermissions::NONE), ..RolePatch::default() };
@@ -405,17 +393,17 @@ impl TestApp {
 
     pub async fn rename(&self, place: &Place, owner: &Actor, name: &str) {
         let patch = ProjectPatch { name: Some(ProjectName::parse(name).unwrap()), ..ProjectPatch::default() };
-        projects::patch(&self.app, &self.caller(owner), place.project, None, patch).await.unwrap();
+        projects::patch(&self.app, &Self::caller(owner), place.project, None, patch).await.unwrap();
     }
 
     pub async fn remove(&self, place: &Place, owner: &Actor, person: &Actor) {
-        project_members::remove(&self.app, &self.caller(owner), place.project, person.id, None)
+        project_members::remove(&self.app, &Self::caller(owner), place.project, person.id, None)
             .await
             .unwrap();
     }
 
     pub async fn sign_out(&self, actor: &Actor) {
-        sessions::sign_out(&self.app, &self.caller(actor)).await.unwrap();
+        sessions::sign_out(&self.app, &Self::caller(actor)).await.unwrap();
     }
 
     /// Another process on the same database, whose bells nobody here hears.
@@ -441,7 +429,7 @@ impl TestApp {
         Twin { hub: Hub::start(Arc::clone(&app), TaskTracker::new(), self.shutdown.clone()), app }
     }
 
-    fn caller(&self, actor: &Actor) -> Caller {
+    fn caller(actor: &Actor) -> Caller {
         let credential = Credential::Session { user: actor.id, session: actor.session };
         Caller { credential, needs: Scope::WriteProjects, correlation_id: "tests".to_owned() }
     }

@@ -63,11 +63,6 @@ impl Contract {
         Self { document, operations, validators: Mutex::default() }
     }
 
-    /// The operation that a request reaches.
-    pub fn operation_of(&self, method: &str, target: &str) -> Option<&str> {
-        self.find(method, target).map(|operation| operation.id.as_str())
-    }
-
     /// Everything in an exchange that the document does not allow.
     pub fn violations(&self, sent: &Sent<'_>, received: &Received<'_>) -> Vec<String> {
         let mut found = Vec::new();

@@ -134,6 +134,7 @@ pub struct NoteFilter {
     kind: Vec<Kind>,
 }
 
+#[expect(dead_code, reason = "only its schema is of interest")]
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {

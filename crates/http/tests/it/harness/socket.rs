@@ -36,6 +36,7 @@ impl Served {
         Self::of(app, &twin.app, &twin.hub)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the test's application ends it")]
     fn of(test: &TestApp, app: &Arc<App>, hub: &Arc<Hub>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
