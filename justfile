@@ -35,6 +35,10 @@ gen:
 fresh: gen
     git diff --exit-code --stat -- docs/reference openapi
 
+# Generate Python and TypeScript clients from the document, and run a session of each against a live server
+clients:
+    crates/http/tests/clients/run
+
 # Try the API of a fresh instance with generated nonsense, every check on (installs schemathesis into target/)
 fuzz examples="20":
     #!/usr/bin/env bash
