@@ -1,3 +1,9 @@
 DROP TABLE outbox;
+DROP FUNCTION drop_finished_jobs_days;
+DROP FUNCTION make_finished_jobs_day;
 DROP TABLE finished_jobs;
+DROP TABLE paused_queues;
 DROP TABLE jobs;
+DROP FUNCTION jobs_pass_lock;
+DROP FUNCTION jobs_join_lock;
+DROP SEQUENCE jobs_lock_seq;

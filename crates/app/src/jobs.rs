@@ -3,6 +3,7 @@
 //! A job may run more than once, so a handler repeats nothing that it has done before, or does it again
 //! to the same effect.
 
+mod control;
 mod link_invitations;
 mod purge_expired;
 mod send_mail;
@@ -17,11 +18,13 @@ use tenon_core::{
     jobs::{Job, LinkInvitations, PurgeExpired, SendMail, SweepBlobs},
     ports::{
         blob::BlobError,
-        queue::{LeasedJob, Outcome},
+        queue::{LeasedJob, Outcome, Progress},
     },
 };
 use tokio::time::Instant;
 use tracing::Instrument;
+
+pub use control::Control;
 
 use crate::App;
 
@@ -34,9 +37,25 @@ pub struct Context<'a> {
     pub id: JobId,
     /// The request that caused the job, if one did.
     pub correlation_id: Option<&'a str>,
+    control: &'a Control,
 }
 
 impl Context<'_> {
+    /// Whether somebody asked for the job's end. A handler that can stop midway answers [`Failure::Cancelled`].
+    pub fn is_cancelled(&self) -> bool {
+        self.control.is_cancelled()
+    }
+
+    /// Returns when somebody asks for the job's end.
+    pub async fn cancelled(&self) {
+        self.control.cancelled().await;
+    }
+
+    /// Says how far the job is, 0 to 100, and what it is at. Administrators see it before long.
+    pub fn progress(&self, percent: u8, note: impl Into<String>) {
+        self.control.report(Progress { percent: percent.min(100), note: Some(note.into()) });
+    }
+
     /// What the job's own writes are recorded under.
     pub fn correlation_id(&self) -> String {
         self.correlation_id.map_or_else(|| format!("job.{}", self.id), str::to_owned)
@@ -58,6 +77,9 @@ pub enum Failure {
     /// Trying again will not help.
     #[error("{0}")]
     Fatal(#[source] BoxError),
+    /// It stopped because somebody asked for it.
+    #[error("cancelled")]
+    Cancelled,
 }
 
 impl From<Error> for Failure {
@@ -108,7 +130,7 @@ const fn handler<J: Handle>() -> Handler {
 }
 
 /// Runs one job to its outcome, whatever happens in it.
-pub async fn run(app: &App, job: &LeasedJob) -> Outcome {
+pub async fn run(app: &App, job: &LeasedJob, control: &Control) -> Outcome {
     let began = Instant::now();
     let span = tracing::info_span!(
         "job",
@@ -118,16 +140,17 @@ pub async fn run(app: &App, job: &LeasedJob) -> Outcome {
         correlation.id = job.correlation_id,
     );
     let handler = HANDLERS.iter().find(|handler| handler.name == job.name);
-    let outcome = attempt(app, job, handler).instrument(span.clone()).await;
+    let outcome = attempt(app, job, handler, control).instrument(span.clone()).await;
     let (label, error) = match &outcome {
         Outcome::Done => ("done", None),
         Outcome::Retry { error, .. } => ("retried", Some(error)),
         Outcome::Dead { error } => ("dead", Some(error)),
         Outcome::Released => ("released", None),
+        Outcome::Cancelled => ("cancelled", None),
     };
     let _in_span = span.enter();
     match error {
-        None => tracing::debug!("The job is done."),
+        None => tracing::debug!(job.outcome = label, "The job has ended."),
         Some(error) if label == "retried" => tracing::warn!(error, "The job failed and will be tried again."),
         Some(error) => tracing::error!(error, "The job is dead and waits for an administrator."),
     }
@@ -138,15 +161,16 @@ pub async fn run(app: &App, job: &LeasedJob) -> Outcome {
     outcome
 }
 
-async fn attempt(app: &App, job: &LeasedJob, handler: Option<&Handler>) -> Outcome {
+async fn attempt(app: &App, job: &LeasedJob, handler: Option<&Handler>, control: &Control) -> Outcome {
     let Some(handler) = handler else {
         return Outcome::Dead { error: format!("unknown job {}", job.name) };
     };
-    let cx = Context { app, id: job.id, correlation_id: job.correlation_id.as_deref() };
+    let cx = Context { app, id: job.id, correlation_id: job.correlation_id.as_deref(), control };
     let (error, may_retry) =
         match AssertUnwindSafe((handler.run)(cx, job.payload.clone())).catch_unwind().await {
             Ok(Ok(())) => return Outcome::Done,
             Ok(Err(Failure::Retry(cause))) => (in_one_line(&*cause), true),
+            Ok(Err(Failure::Cancelled)) => return Outcome::Cancelled,
             Ok(Err(Failure::Fatal(cause))) => (in_one_line(&*cause), false),
             Err(panic) => (format!("panicked: {}", message(&*panic)), true),
         };

@@ -2,26 +2,37 @@
 //!
 //! A worker outlives everything around it: while the queue is away it keeps what it could not settle
 //! and tries again. A job whose lease it lost is another worker's, so it is stopped here.
+//!
+//! Settling and taking go on while jobs run: what ends meanwhile is settled with the next exchange, so that the
+//! shorter the jobs are, the more go into one statement, and a lone one never waits for company.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod hands;
+mod pause;
 
+use std::{future::pending, sync::Arc, time::Duration};
+
+use futures_util::future::{BoxFuture, FutureExt, OptionFuture};
 use tenon_core::{
     Error, Result,
     ids::JobId,
-    ports::queue::{LeasedJob, Outcome, QueueError},
+    ports::queue::{Beat, Held, LeasedJob, Outcome, QueueError},
 };
-use tokio::{
-    task::{AbortHandle, JoinSet},
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{App, jobs, relay};
+use self::{hands::Hands, pause::Pause};
+use crate::{
+    App,
+    jobs::{self, Control},
+    relay,
+};
 
 /// Longest time between two looks at a queue that stays silent.
 const POLL: Duration = Duration::from_secs(2);
-/// Longest time between two tries while the queue is away.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Longest time until a running job hears that its end is asked for.
+const LONGEST_BEAT: Duration = Duration::from_secs(5);
+/// Progress is passed on at most this often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// A worker before it runs.
 #[derive(Debug, Clone)]
@@ -34,77 +45,131 @@ pub struct Worker {
     pub queues: Vec<String>,
     /// Most jobs at once.
     pub concurrency: usize,
+    /// Most jobs taken ahead, while jobs are so short that taking them would be the longer part.
+    pub prefetch: usize,
     /// How long a job stays with a worker that has gone silent.
     pub lease: Duration,
     /// How long running jobs may take to end after a shutdown began.
     pub grace: Duration,
 }
 
+/// What an exchange with the queue brought.
+struct Exchanged {
+    told: Vec<(JobId, Outcome)>,
+    settled: std::result::Result<(), QueueError>,
+    asked: usize,
+    fetched: std::result::Result<Vec<LeasedJob>, QueueError>,
+}
+
+/// What a renewal brought.
+struct Renewed {
+    beats: Vec<JobId>,
+    held: std::result::Result<Vec<Held>, QueueError>,
+}
+
 impl Worker {
     /// Works until `shutdown`; then takes no more, lets what runs end within the grace, and hands the rest back.
     pub async fn run(self, shutdown: CancellationToken) {
-        let mut heartbeat = interval(self.lease / 3);
+        let mut heartbeat = interval((self.lease / 3).min(LONGEST_BEAT));
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut hands = Hands::default();
+        let mut hands = Hands::new(self.app.clone(), self.concurrency, self.prefetch);
         let mut pause = Pause::default();
+        let mut exchange: Option<BoxFuture<'_, Exchanged>> = None;
+        let mut renewal: Option<BoxFuture<'_, Renewed>> = None;
+        // Nothing was there when last asked.
+        let mut is_dry = false;
+        let mut next_report = Instant::now();
         while !shutdown.is_cancelled() {
-            let taken = self.exchange(&mut hands, &mut pause).await;
-            if taken > 0 && hands.free(self.concurrency) > 0 {
-                // There may be more; those that ended already are settled on the way.
-                hands.collect();
-                continue;
+            let room = hands.room();
+            if exchange.is_none() && !pause.is_on() && (!hands.ended.is_empty() || (!is_dry && room > 0)) {
+                exchange = Some(self.exchange(hands.take_ended(), room).boxed());
             }
-            let idle = hands.free(self.concurrency) > 0 && !pause.is_on();
+            let is_idle = is_dry && room > 0 && !pause.is_on();
+            let said = hands.heard_at(next_report);
             tokio::select! {
+                // Ended jobs make room first, so that an exchange tells of all of them.
+                biased;
                 () = shutdown.cancelled() => {}
                 () = hands.one_ends() => {}
-                _ = heartbeat.tick() => self.renew(&mut hands).await,
-                () = self.app.queue.wait(&self.queues, POLL), if idle => {}
-                () = pause.over(), if pause.is_on() => {}
+                exchanged = current(&mut exchange) => {
+                    exchange = None;
+                    is_dry = Self::note(exchanged, &mut hands, &mut pause).unwrap_or(is_dry);
+                }
+                renewed = current(&mut renewal) => {
+                    renewal = None;
+                    Self::note_renewal(renewed, &mut hands);
+                }
+                _ = heartbeat.tick(), if renewal.is_none() => renewal = self.renewal(hands.beats(true)),
+                () = said, if renewal.is_none() => {
+                    next_report = Instant::now() + PROGRESS_EVERY;
+                    renewal = self.renewal(hands.beats(false));
+                }
+                () = self.app.queue.wait(&self.queues, POLL), if is_idle => is_dry = false,
+                () = pause.over(), if pause.is_on() => is_dry = false,
             }
+        }
+        // What is under way holds connections, and may have taken jobs that would lie until their lease ends.
+        let (exchanged, renewed) = tokio::join!(OptionFuture::from(exchange), OptionFuture::from(renewal));
+        if let Some(exchanged) = exchanged {
+            Self::note(exchanged, &mut hands, &mut pause);
+        }
+        if let Some(renewed) = renewed {
+            Self::note_renewal(renewed, &mut hands);
         }
         self.wind_up(hands, heartbeat).await;
     }
 
-    /// Settles what ended and takes new jobs, at the same time; answers how many were taken.
-    async fn exchange(&self, hands: &mut Hands, pause: &mut Pause) -> usize {
-        if pause.is_on() {
-            return 0;
-        }
-        let ended = std::mem::take(&mut hands.ended);
-        let free = self.concurrency.saturating_sub(hands.running.len());
+    /// Settles what ended and takes new jobs, at the same time.
+    async fn exchange(&self, told: Vec<(JobId, Outcome)>, asked: usize) -> Exchanged {
         let settle = async {
-            if ended.is_empty() { Ok(()) } else { self.app.queue.settle(&self.name, ended.clone()).await }
+            if told.is_empty() { Ok(()) } else { self.app.queue.settle(&self.name, told.clone()).await }
         };
         let fetch = async {
-            if free == 0 {
+            if asked == 0 {
                 return Ok(vec![]);
             }
-            self.app.queue.fetch(&self.name, &self.queues, free, self.lease).await
+            self.app.queue.fetch(&self.name, &self.queues, asked, self.lease).await
         };
         let (settled, fetched) = tokio::join!(settle, fetch);
-        if settled.is_err() {
-            hands.ended.extend(ended);
-        }
-        pause.after(settled.as_ref().err().or(fetched.as_ref().err()));
-        let jobs = fetched.unwrap_or_default();
-        let taken = jobs.len();
-        for job in jobs {
-            hands.take(&self.app, job);
-        }
-        taken
+        Exchanged { told, settled, asked, fetched }
     }
 
-    /// Extends the leases, and lets go of what another worker may have by now.
-    async fn renew(&self, hands: &mut Hands) {
-        let held: Vec<JobId> = hands.held();
-        if held.is_empty() {
-            return;
+    /// Takes in what an exchange brought; says whether the queue has no more for now, if it was asked.
+    fn note(exchanged: Exchanged, hands: &mut Hands, pause: &mut Pause) -> Option<bool> {
+        let Exchanged { told, settled, asked, fetched } = exchanged;
+        pause.after(settled.as_ref().err().or(fetched.as_ref().err()));
+        match settled {
+            Ok(()) => hands.forget_told(),
+            Err(_) => hands.keep(told),
         }
-        match self.app.queue.renew(&self.name, &held, self.lease).await {
-            Ok(still) => {
-                for id in held.into_iter().filter(|id| !still.contains(id)) {
-                    tracing::warn!(job.id = %id, "The lease of a job was lost; it is stopped here.");
+        let jobs = fetched.unwrap_or_default();
+        let is_dry = (asked > 0).then_some(jobs.is_empty());
+        for job in jobs {
+            hands.take(job);
+        }
+        is_dry
+    }
+
+    /// Extends the leases, passes on progress and hears of wishes; nothing to do when nothing is held.
+    fn renewal(&self, beats: Vec<Beat>) -> Option<BoxFuture<'_, Renewed>> {
+        if beats.is_empty() {
+            return None;
+        }
+        let renew = async move {
+            let held = self.app.queue.renew(&self.name, &beats, self.lease).await;
+            Renewed { beats: beats.into_iter().map(|beat| beat.id).collect(), held }
+        };
+        Some(renew.boxed())
+    }
+
+    /// Passes on wishes, and lets go of what another worker may have by now.
+    fn note_renewal(renewed: Renewed, hands: &mut Hands) {
+        match renewed.held {
+            Ok(held) => {
+                for held in held.iter().filter(|held| held.cancel_asked) {
+                    hands.cancel(held.id);
+                }
+                for id in renewed.beats.into_iter().filter(|id| !held.iter().any(|held| held.id == *id)) {
                     hands.let_go(id);
                 }
             }
@@ -115,126 +180,48 @@ impl Worker {
     async fn wind_up(&self, mut hands: Hands, mut heartbeat: tokio::time::Interval) {
         let deadline = tokio::time::sleep(self.grace);
         tokio::pin!(deadline);
-        while !hands.running.is_empty() {
+        // What has not begun is handed back at once.
+        hands.release_untouched();
+        while hands.is_running() {
+            if !hands.ended.is_empty() {
+                self.settle_last(&mut hands).await;
+            }
             tokio::select! {
                 () = &mut deadline => break,
                 () = hands.one_ends() => {}
-                _ = heartbeat.tick() => self.renew(&mut hands).await,
+                _ = heartbeat.tick() => {
+                    if let Some(renewal) = self.renewal(hands.beats(true)) {
+                        Self::note_renewal(renewal.await, &mut hands);
+                    }
+                }
             }
         }
         let released = hands.release_all();
         if released > 0 {
             tracing::warn!(jobs = released, "The grace is over; jobs still running are handed back.");
         }
-        if hands.ended.is_empty() {
-            return;
-        }
-        if let Err(error) = self.app.queue.settle(&self.name, hands.ended).await {
-            tracing::warn!(%error, "The last jobs could not be settled; they come back when their lease ends.");
-        }
-    }
-}
-
-/// What a worker holds.
-#[derive(Default)]
-struct Hands {
-    tasks: JoinSet<(JobId, Outcome)>,
-    running: HashMap<JobId, AbortHandle>,
-    ended: Vec<(JobId, Outcome)>,
-}
-
-impl Hands {
-    /// How many more jobs fit, counting those that ended as settled.
-    fn free(&self, concurrency: usize) -> usize {
-        concurrency.saturating_sub(self.running.len())
-    }
-
-    fn take(&mut self, app: &Arc<App>, job: LeasedJob) {
-        let (app, id) = (app.clone(), job.id);
-        let task = self.tasks.spawn(async move { (job.id, jobs::run(&app, &job).await) });
-        self.running.insert(id, task);
-    }
-
-    /// Waits until a job ends, for ever when none runs, and collects all that have.
-    async fn one_ends(&mut self) {
-        match self.tasks.join_next().await {
-            Some(ended) => self.note(ended),
-            None => std::future::pending().await,
-        }
-        self.collect();
-    }
-
-    fn collect(&mut self) {
-        while let Some(ended) = self.tasks.try_join_next() {
-            self.note(ended);
+        if !hands.ended.is_empty() {
+            self.settle_last(&mut hands).await;
         }
     }
 
-    /// A task that was aborted has lost its lease; there is nothing to settle.
-    fn note(&mut self, ended: std::result::Result<(JobId, Outcome), tokio::task::JoinError>) {
-        if let Ok((id, outcome)) = ended
-            && self.running.remove(&id).is_some()
-        {
-            self.ended.push((id, outcome));
-        }
-    }
-
-    /// Everything leased: what runs, and what ended but could not be settled yet.
-    fn held(&self) -> Vec<JobId> {
-        self.running.keys().copied().chain(self.ended.iter().map(|(id, _)| *id)).collect()
-    }
-
-    fn let_go(&mut self, id: JobId) {
-        if let Some(job) = self.running.remove(&id) {
-            job.abort();
-        }
-        self.ended.retain(|(ended, _)| *ended != id);
-    }
-
-    fn release_all(&mut self) -> usize {
-        self.collect();
-        self.tasks.abort_all();
-        let released = self.running.len();
-        self.ended.extend(self.running.drain().map(|(id, _)| (id, Outcome::Released)));
-        released
-    }
-}
-
-/// The pause between tries while the queue is away.
-#[derive(Default)]
-struct Pause {
-    length: Duration,
-    until: Option<Instant>,
-}
-
-impl Pause {
-    fn is_on(&self) -> bool {
-        self.until.is_some_and(|until| until > Instant::now())
-    }
-
-    async fn over(&self) {
-        if let Some(until) = self.until {
-            tokio::time::sleep_until(until).await;
-        }
-    }
-
-    /// Ends the pause after a success, begins a longer one after a failure. Says so once.
-    fn after(&mut self, failure: Option<&QueueError>) {
-        let Some(error) = failure else {
-            if self.until.take().is_some() {
-                tracing::info!("The queue is back.");
+    async fn settle_last(&self, hands: &mut Hands) {
+        let told = hands.take_ended();
+        match self.app.queue.settle(&self.name, told.clone()).await {
+            Ok(()) => hands.forget_told(),
+            Err(error) => {
+                hands.keep(told);
+                tracing::warn!(%error, "The last jobs could not be settled; they come back when their lease ends.");
             }
-            self.length = Duration::ZERO;
-            return;
-        };
-        if self.until.is_none() {
-            tracing::warn!(
-                error = error as &dyn std::error::Error,
-                "The queue is away; jobs wait until it is back."
-            );
         }
-        self.length = (self.length * 2).clamp(Duration::from_millis(250), LONGEST_PAUSE);
-        self.until = Some(Instant::now() + self.length);
+    }
+}
+
+/// What is under way; never, when nothing is.
+async fn current<T>(under_way: &mut Option<BoxFuture<'_, T>>) -> T {
+    match under_way {
+        Some(future) => future.await,
+        None => pending().await,
     }
 }
 
@@ -259,7 +246,7 @@ pub async fn run_until_idle(app: &App, queues: &[String]) -> Result<Vec<Ran>> {
             return Ok(ran);
         }
         for job in jobs {
-            let outcome = jobs::run(app, &job).await;
+            let outcome = jobs::run(app, &job, &Control::default()).await;
             app.queue.settle(WORKER, vec![(job.id, outcome.clone())]).await.map_err(away)?;
             ran.push(Ran { job, outcome });
         }

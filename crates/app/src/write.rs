@@ -242,6 +242,8 @@ pub fn new_job<J: Job>(id: JobId, job: &J, run_at: Time, correlation_id: Option<
         run_at,
         max_attempts: J::MAX_ATTEMPTS,
         correlation_id,
+        lock: None,
+        unique_key: None,
     })
 }
 

@@ -3,6 +3,8 @@
 //! A worker hears of new jobs by a bell within the process, by a notice from other processes, and by looking
 //! every now and then: only the last of these is certain.
 
+mod marks;
+
 use std::{
     sync::{
         Arc,
@@ -17,21 +19,22 @@ use tenon_core::{
     ids::JobId,
     ports::{
         clock::Clock,
-        queue::{Capabilities, LeasedJob, NewJob, Outcome, Queue, QueueError},
+        queue::{Beat, Cancel, Capabilities, Held, LeasedJob, NewJob, Outcome, Queue, QueueError},
     },
 };
 use tenon_db::{
     Db,
-    jobs::{self, notices::Notices},
+    jobs::{self, admin, notices::Notices},
 };
 use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 
+use self::marks::MarksOfWorkers;
 use super::bell::Bell;
 
 /// The longest that a worker waits without looking: what a lost notice costs.
-const POLL: Duration = Duration::from_millis(1500);
+const POLL: Duration = Duration::from_secs(2);
 /// How often leases that ran out are looked for.
-const TAKE_BACK_EVERY: Duration = Duration::from_secs(1);
+const TAKE_BACK_EVERY: Duration = Duration::from_secs(3);
 
 pub(super) struct PostgresQueue {
     db: Db,
@@ -42,6 +45,8 @@ pub(super) struct PostgresQueue {
     /// A notice is due; whoever holds the lock sends it for all.
     notice_due: AtomicBool,
     sending: Mutex<()>,
+    /// How far each worker is.
+    marks: MarksOfWorkers,
     /// When leases were last looked at, in microseconds.
     taken_back_at: AtomicI64,
     /// Hears notices for as long as the queue is there.
@@ -62,6 +67,7 @@ impl PostgresQueue {
             instance,
             notice_due: AtomicBool::new(false),
             sending: Mutex::new(()),
+            marks: MarksOfWorkers::default(),
             taken_back_at: AtomicI64::new(i64::MIN),
             _listener: listener,
         }
@@ -83,17 +89,25 @@ impl PostgresQueue {
 #[async_trait]
 impl Queue for PostgresQueue {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true, transactional: true, priority: true }
+        Capabilities {
+            durable: true,
+            transactional: true,
+            priority: true,
+            locks: true,
+            unique_keys: true,
+            cancel: true,
+            pause: true,
+        }
     }
 
-    async fn push(&self, new: Vec<NewJob>) -> Result<(), QueueError> {
+    async fn push(&self, new: Vec<NewJob>) -> Result<Vec<JobId>, QueueError> {
         super::refuse_large_payloads(&new)?;
         let mut conn = self.conn().await?;
-        jobs::insert(&mut conn, &new).await.map_err(unavailable)?;
+        let ids = jobs::insert(&mut conn, &new).await.map_err(unavailable)?;
         // Back to the pool before the notice asks for one.
         drop(conn);
         self.notify(&[]).await;
-        Ok(())
+        Ok(ids)
     }
 
     async fn fetch(
@@ -106,10 +120,23 @@ impl Queue for PostgresQueue {
         let now = self.clock.now();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut conn = self.conn().await?;
-        if self.take_back_is_due(now) {
-            jobs::take_back_expired(&mut conn, now).await.map_err(unavailable)?;
+        if self.take_back_is_due(now)
+            && jobs::take_back_expired(&mut conn, now).await.map_err(unavailable)? > 0
+        {
+            self.marks.forget();
         }
-        jobs::fetch(&mut conn, worker, queues, limit, now, now + lease).await.map_err(unavailable)
+        let ask = jobs::Ask { worker, queues, limit, now, until: now + lease };
+        let mut walk = self.marks.of(worker, queues);
+        let mut taken = vec![];
+        if walk.goes_on() {
+            taken = jobs::fetch_past(&mut conn, ask, &mut walk.marks).await.map_err(unavailable)?;
+        }
+        if taken.is_empty() {
+            taken = jobs::fetch(&mut conn, ask, &mut walk.marks).await.map_err(unavailable)?;
+            walk.began_anew();
+        }
+        self.marks.keep(worker, queues, walk);
+        Ok(taken)
     }
 
     async fn settle(&self, worker: &str, outcomes: Vec<(JobId, Outcome)>) -> Result<(), QueueError> {
@@ -117,10 +144,14 @@ impl Queue for PostgresQueue {
         let mut conn = self.conn().await?;
         jobs::settle(&mut conn, worker, &outcomes, now).await.map_err(unavailable)?;
         drop(conn);
+        let comes_back = |outcome: &Outcome| matches!(outcome, Outcome::Released | Outcome::Retry { .. });
+        if outcomes.iter().any(|(_, outcome)| comes_back(outcome)) {
+            self.marks.forget();
+        }
         let ready = |outcome: &Outcome| match outcome {
             Outcome::Released => true,
             Outcome::Retry { at, .. } => *at <= now,
-            Outcome::Done | Outcome::Dead { .. } => false,
+            Outcome::Done | Outcome::Dead { .. } | Outcome::Cancelled => false,
         };
         if outcomes.iter().any(|(_, outcome)| ready(outcome)) {
             self.notify(&[]).await;
@@ -128,10 +159,25 @@ impl Queue for PostgresQueue {
         Ok(())
     }
 
-    async fn renew(&self, worker: &str, jobs: &[JobId], lease: Duration) -> Result<Vec<JobId>, QueueError> {
+    async fn renew(&self, worker: &str, beats: &[Beat], lease: Duration) -> Result<Vec<Held>, QueueError> {
         let until = self.clock.now() + lease;
         let mut conn = self.conn().await?;
-        jobs::renew(&mut conn, worker, jobs, until).await.map_err(unavailable)
+        jobs::renew(&mut conn, worker, beats, until).await.map_err(unavailable)
+    }
+
+    async fn cancel(&self, job: JobId) -> Result<Cancel, QueueError> {
+        let mut conn = self.conn().await?;
+        admin::cancel(&mut conn, job, self.clock.now()).await.map_err(unavailable)
+    }
+
+    async fn pause(&self, queue: &str, paused: bool) -> Result<(), QueueError> {
+        let mut conn = self.conn().await?;
+        admin::pause(&mut conn, queue, paused).await.map_err(unavailable)?;
+        drop(conn);
+        if !paused {
+            self.notify(&[]).await;
+        }
+        Ok(())
     }
 
     async fn notify(&self, _queues: &[String]) {

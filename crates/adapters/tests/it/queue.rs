@@ -11,12 +11,12 @@ use tenon_core::{
     ids::JobId,
     ports::{
         clock::Clock,
-        queue::{NewJob, Outcome, Queue},
+        queue::{Cancel, NewJob, Outcome, Queue},
     },
 };
 use tenon_db::{
     Db,
-    jobs::{self, admin, notices, outbox},
+    jobs::{self, admin, history, notices, outbox},
     transaction,
 };
 use tenon_testkit::{
@@ -93,7 +93,7 @@ async fn another_process_hears_of_a_push_without_looking() {
             since.elapsed()
         };
         let pushing = async { elsewhere.push(vec![t.job()]).await.unwrap() };
-        let (waited, ()) = tokio::join!(waiting, pushing);
+        let (waited, _) = tokio::join!(waiting, pushing);
         // Polling takes longer. The first two may be the listener's own doing, as it begins to hear.
         if waited < Duration::from_secs(1) {
             heard_at_once += 1;
@@ -162,10 +162,14 @@ async fn a_cancelled_job_never_runs_and_a_hurried_one_runs_now() {
     let (cancelled, hurried) = (NewJob { run_at: later, ..t.job() }, NewJob { run_at: later, ..t.job() });
     t.queue.push(vec![cancelled.clone(), hurried.clone()]).await.unwrap();
     let mut conn = t.database.db().conn().await.unwrap();
-    assert!(admin::cancel(&mut conn, cancelled.id, t.clock.now()).await.unwrap());
+    assert_eq!(admin::cancel(&mut conn, cancelled.id, t.clock.now()).await.unwrap(), Cancel::Taken);
     assert!(admin::run_now(&mut conn, hurried.id, t.clock.now()).await.unwrap());
     assert_eq!(t.fetch(10).await, [hurried.id]);
-    assert!(!admin::cancel(&mut conn, hurried.id, t.clock.now()).await.unwrap(), "it runs already");
+    assert_eq!(
+        admin::cancel(&mut conn, hurried.id, t.clock.now()).await.unwrap(),
+        Cancel::Asked,
+        "it runs already"
+    );
     t.clock.advance(Duration::from_hours(2));
     t.queue.push(vec![cancelled]).await.unwrap();
     t.queue.settle("w", vec![(hurried.id, Outcome::Done)]).await.unwrap();
@@ -175,18 +179,131 @@ async fn a_cancelled_job_never_runs_and_a_hurried_one_runs_now() {
 #[tokio::test]
 async fn finished_jobs_are_forgotten_by_age() {
     let t = Test::new().await;
-    let (done, dead) = (t.job(), t.job());
-    t.queue.push(vec![done.clone(), dead.clone()]).await.unwrap();
-    t.fetch(2).await;
-    let outcomes = vec![(done.id, Outcome::Done), (dead.id, Outcome::Dead { error: String::new() })];
-    t.queue.settle("w", outcomes).await.unwrap();
     let mut conn = t.database.db().conn().await.unwrap();
     let day = Duration::from_hours(24);
-    for (days, forgotten) in [(0, 0), (2, 1), (6, 1)] {
-        t.clock.advance(day * days);
-        let now = t.clock.now();
-        assert_eq!(admin::prune(&mut conn, now - day, now - 7 * day, 100).await.unwrap(), forgotten);
+    let mut ended = vec![];
+    // The first day has no partition yet; it gets one before the second job ends.
+    for _ in 0..3 {
+        let (done, dead) = (t.job(), t.job());
+        ended.extend([done.id, dead.id]);
+        t.queue.push(vec![done.clone(), dead.clone()]).await.unwrap();
+        t.fetch(2).await;
+        let outcomes = vec![(done.id, Outcome::Done), (dead.id, Outcome::Dead { error: String::new() })];
+        t.queue.settle("w", outcomes).await.unwrap();
+        history::make_days(&mut conn, t.clock.now()).await.unwrap();
+        t.clock.advance(day);
     }
+    let all = async |conn: &mut tenon_db::Connection| {
+        let rows = admin::list(conn, &admin::Filter::default(), None, 100).await.unwrap();
+        rows.into_iter().map(|row| JobId::from(row.id)).collect::<Vec<_>>()
+    };
+    ended.sort_unstable();
+    assert_eq!(all(&mut conn).await, ended, "nothing is lost when a day gets its partition");
+    let now = t.clock.now();
+    assert_eq!(history::make_days(&mut conn, now - day).await.unwrap(), 0, "days are made ahead");
+    assert_eq!(history::drop_days(&mut conn, now - day).await.unwrap(), 2);
+    assert_eq!(all(&mut conn).await.len(), 4, "the dead, and one that was done yesterday");
+    assert_eq!(history::prune(&mut conn, now - day, now - 2 * day - day / 2, 100).await.unwrap(), 1);
+    assert_eq!(all(&mut conn).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_busy_worker_misses_neither_what_is_more_urgent_nor_what_came_late() {
+    let t = Test::new().await;
+    let jobs: Vec<NewJob> = (0..6).map(|_| t.job()).collect();
+    t.queue.push(jobs.clone()).await.unwrap();
+    assert_eq!(t.fetch(2).await, [jobs[0].id, jobs[1].id]);
+    let late = NewJob { run_at: t.clock.now() - Duration::from_secs(1), ..t.job() };
+    let (urgent, lazy) = (NewJob { priority: 7, ..t.job() }, NewJob { priority: -7, ..t.job() });
+    t.queue.push(vec![lazy.clone(), late.clone(), urgent.clone()]).await.unwrap();
+    let mut rest = vec![];
+    while rest.len() < 7 {
+        let fetched = t.fetch(2).await;
+        assert!(!fetched.is_empty(), "{rest:?}");
+        rest.extend(fetched);
+    }
+    assert_eq!(rest[0], urgent.id);
+    assert!(rest.contains(&late.id) && rest.contains(&lazy.id));
+    assert_eq!(t.fetch(2).await, []);
+}
+
+#[tokio::test]
+async fn a_job_behind_the_mark_is_found_within_about_a_second() {
+    let t = Test::new().await;
+    let late = NewJob { run_at: t.clock.now() - Duration::from_secs(1), ..t.job() };
+    t.queue.push((0..10).map(|_| t.job()).collect()).await.unwrap();
+    t.fetch(1).await;
+    t.queue.push(vec![late.clone()]).await.unwrap();
+    let until = Instant::now() + DEADLINE;
+    // There is always more past the mark.
+    while t.fetch(1).await != [late.id] {
+        assert!(Instant::now() < until, "it was passed by");
+        t.queue.push(vec![t.job()]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_came_back_is_handed_out_at_once() {
+    let t = Test::new().await;
+    let jobs: Vec<NewJob> = (0..4).map(|_| t.job()).collect();
+    t.queue.push(jobs.clone()).await.unwrap();
+    assert_eq!(t.fetch(2).await, [jobs[0].id, jobs[1].id]);
+    t.queue.settle("w", vec![(jobs[0].id, Outcome::Released)]).await.unwrap();
+    assert_eq!(t.fetch(2).await, [jobs[0].id, jobs[2].id]);
+}
+
+#[tokio::test]
+async fn who_finds_a_key_waiting_keeps_it_from_workers_until_the_commit() {
+    let t = Test::new().await;
+    let (first, second) = (t.keyed(), t.keyed());
+    t.queue.push(vec![first.clone()]).await.unwrap();
+    let mut conn = t.database.db().conn().await.unwrap();
+    transaction::begin(&mut conn).await.unwrap();
+    assert_eq!(jobs::insert(&mut conn, &[second]).await.unwrap(), [first.id]);
+    assert_eq!(t.fetch(10).await, [], "it would not see what this transaction writes");
+    transaction::commit(&mut conn).await.unwrap();
+    assert_eq!(t.fetch(10).await, [first.id]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_of_one_lock_never_overlap_whoever_adds_and_runs_them() {
+    let t = Test::new().await;
+    let adders = (0..4).map(|_| async {
+        for _ in 0..15 {
+            let locked = |lock: &str| NewJob { lock: Some(lock.to_owned()), ..t.job() };
+            t.queue.push(vec![locked("a"), locked("b")]).await.unwrap();
+        }
+    });
+    let ended = std::sync::atomic::AtomicUsize::new(0);
+    let holders = std::sync::Mutex::new(std::collections::HashSet::<JobId>::new());
+    let workers = (0..3).map(|n| {
+        let (t, ended, holders) = (&t, &ended, &holders);
+        async move {
+            let (name, queues) = (format!("w{n}"), ["default".to_owned()]);
+            let until = Instant::now() + DEADLINE;
+            while ended.load(std::sync::atomic::Ordering::SeqCst) < 120 {
+                assert!(Instant::now() < until, "a lock is stuck");
+                let jobs = t.queue.fetch(&name, &queues, 10, Duration::from_secs(30)).await.unwrap();
+                for job in &jobs {
+                    let mut holders = holders.lock().unwrap();
+                    holders.insert(job.id);
+                    assert!(holders.len() <= 2, "more run than there are locks");
+                }
+                tokio::task::yield_now().await;
+                for job in jobs {
+                    holders.lock().unwrap().remove(&job.id);
+                    t.queue.settle(&name, vec![(job.id, Outcome::Done)]).await.unwrap();
+                    ended.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                }
+            }
+        }
+    });
+    soon(futures_util::future::join(
+        futures_util::future::join_all(adders),
+        futures_util::future::join_all(workers),
+    ))
+    .await;
 }
 
 /// A queue in a database of its own.
@@ -212,7 +329,13 @@ impl Test {
             run_at: self.clock.now(),
             max_attempts: 3,
             correlation_id: None,
+            lock: None,
+            unique_key: None,
         }
+    }
+
+    fn keyed(&self) -> NewJob {
+        NewJob { unique_key: Some("k".to_owned()), ..self.job() }
     }
 
     async fn fetch(&self, limit: usize) -> Vec<JobId> {

@@ -12,7 +12,7 @@ use tenon_core::{
         cache::{Cache, CacheError},
         limiter::{Budget, Limiter, LimiterError, Verdict},
         mail::{Mail, MailError, Mailer},
-        queue::{self, LeasedJob, NewJob, Outcome, Queue, QueueError},
+        queue::{self, Beat, Cancel, Held, LeasedJob, NewJob, Outcome, Queue, QueueError},
     },
 };
 use tenon_testkit::laws::{self, is_broken};
@@ -225,6 +225,11 @@ enum QueueSabotage {
     CountsReleased,
     SettlesForAnybody,
     LeasesForNoTime,
+    ForgetsLocks,
+    ForgetsKeys,
+    ForgetsToCancel,
+    ForgetsToPause,
+    KeepsWishesToItself,
 }
 
 struct BrokenQueue(Arc<dyn Queue>, QueueSabotage);
@@ -234,12 +239,14 @@ impl Queue for BrokenQueue {
     fn capabilities(&self) -> queue::Capabilities {
         self.0.capabilities()
     }
-    async fn push(&self, mut jobs: Vec<NewJob>) -> Result<(), QueueError> {
+    async fn push(&self, mut jobs: Vec<NewJob>) -> Result<Vec<JobId>, QueueError> {
         for job in &mut jobs {
             match self.1 {
                 QueueSabotage::ForgetsPriorities => job.priority = 0,
                 QueueSabotage::ForgetsDelays => job.run_at -= Duration::from_hours(2),
                 QueueSabotage::RetriesForEver => job.max_attempts = i32::MAX,
+                QueueSabotage::ForgetsLocks => job.lock = None,
+                QueueSabotage::ForgetsKeys => job.unique_key = None,
                 _ => {}
             }
         }
@@ -265,8 +272,20 @@ impl Queue for BrokenQueue {
         let worker = if self.1 == QueueSabotage::SettlesForAnybody { "anybody" } else { worker };
         self.0.settle(worker, outcomes).await
     }
-    async fn renew(&self, worker: &str, jobs: &[JobId], lease: Duration) -> Result<Vec<JobId>, QueueError> {
-        self.0.renew(worker, jobs, lease).await
+    async fn renew(&self, worker: &str, beats: &[Beat], lease: Duration) -> Result<Vec<Held>, QueueError> {
+        let mut held = self.0.renew(worker, beats, lease).await?;
+        if self.1 == QueueSabotage::KeepsWishesToItself {
+            for held in &mut held {
+                held.cancel_asked = false;
+            }
+        }
+        Ok(held)
+    }
+    async fn cancel(&self, job: JobId) -> Result<Cancel, QueueError> {
+        if self.1 == QueueSabotage::ForgetsToCancel { Ok(Cancel::Taken) } else { self.0.cancel(job).await }
+    }
+    async fn pause(&self, queue: &str, paused: bool) -> Result<(), QueueError> {
+        if self.1 == QueueSabotage::ForgetsToPause { Ok(()) } else { self.0.pause(queue, paused).await }
     }
     async fn notify(&self, queues: &[String]) {
         self.0.notify(queues).await;
@@ -290,4 +309,9 @@ async fn a_broken_queue_is_caught() {
     caught!(queue, released_is_ready_at_once_and_not_counted, broken(S::CountsReleased).await);
     caught!(queue, a_worker_that_lost_its_hold_changes_nothing, broken(S::SettlesForAnybody).await);
     caught!(queue, no_two_workers_hold_one_job, broken(S::LeasesForNoTime).await);
+    caught!(queue, one_lock_runs_one_after_another_in_order_of_enqueueing, broken(S::ForgetsLocks).await);
+    caught!(queue, while_one_waits_another_of_its_key_is_not_added, broken(S::ForgetsKeys).await);
+    caught!(queue, a_job_asked_to_end_is_not_tried_again, broken(S::ForgetsToCancel).await);
+    caught!(queue, a_paused_queue_hands_out_nothing, broken(S::ForgetsToPause).await);
+    caught!(queue, a_running_job_is_asked_to_end, broken(S::KeepsWishesToItself).await);
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tenon_core::{jobs::PurgeExpired, ports::blob::Key};
-use tenon_db::{jobs::admin::prune, purge};
+use tenon_db::{jobs::history, purge};
 
 use super::{Context, Failure, Handle};
 use crate::accounts;
@@ -49,9 +49,31 @@ impl Handle for PurgeExpired {
         // One at a time: everything in a project goes with it.
         drain!(cx, "projects", 1, |conn, now| purge::projects(conn, now - trash, now, 1));
         drain!(cx, "workspaces", BATCH, |conn, now| purge::workspaces(conn, now - trash, BATCH));
-        drain!(cx, "jobs", BATCH, |conn, now| prune(conn, now - DONE_JOBS, now - DEAD_JOBS, BATCH));
+        drain!(cx, "jobs", BATCH, |conn, now| history::prune(conn, now - DONE_JOBS, now - DEAD_JOBS, BATCH));
+        turn_job_days(cx).await?;
         unlink_blobs(cx).await
     }
+}
+
+/// Days of finished jobs come and go as a whole.
+async fn turn_job_days(cx: Context<'_>) -> Result<(), Failure> {
+    let correlation_id = cx.correlation_id();
+    let made = cx
+        .app
+        .write(&[], &correlation_id, async |tx| {
+            let now = tx.now();
+            Ok(history::make_days(tx.conn(), now).await?)
+        })
+        .await?;
+    let dropped = cx
+        .app
+        .write(&[], &correlation_id, async |tx| {
+            let before = tx.now() - DONE_JOBS;
+            Ok(history::drop_days(tx.conn(), before).await?)
+        })
+        .await?;
+    tracing::info!(made, dropped, "Made and dropped days of finished jobs.");
+    Ok(())
 }
 
 /// The bytes first, then the row: a blob whose row remains is tried again, one without a row would be forgotten.

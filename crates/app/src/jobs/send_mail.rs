@@ -19,7 +19,7 @@ impl Handle for SendMail {
         });
         let outcome = match &sent {
             Ok(()) => "sent",
-            Err(Failure::Retry(_)) => "failed",
+            Err(Failure::Retry(_) | Failure::Cancelled) => "failed",
             Err(Failure::Fatal(_)) => "refused",
         };
         metrics::counter!("mail_sent_total", "outcome" => outcome).increment(1);

@@ -7,7 +7,7 @@ use tenon_app::worker::{Worker, run_until_idle};
 use tenon_core::{
     emails::Email,
     jobs::{Job, MailKind, QUEUES, SendMail},
-    ports::queue::{NewJob, Outcome, Queue},
+    ports::queue::{Cancel, NewJob, Outcome, Queue},
     users::Lang,
 };
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ fn worker(house: &House, concurrency: usize) -> Worker {
         name: "test".to_owned(),
         queues: queues(),
         concurrency,
+        prefetch: 0,
         lease: Duration::from_secs(30),
         grace: Duration::from_secs(20),
     }
@@ -205,6 +206,42 @@ async fn a_shutdown_lets_running_jobs_end_and_takes_no_more() {
     assert_eq!(house.post.sent().len(), 1, "the one it had taken");
     house.post.becomes(Mood::Takes);
     assert_eq!(outcomes(&house).await, [Outcome::Done], "the other was never touched");
+}
+
+#[tokio::test]
+async fn short_jobs_are_taken_ahead_and_each_runs_once() {
+    let house = House::new().await;
+    house.queue.push((0..300).map(|_| note(&house)).collect()).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let test = async {
+        eventually("all are sent", async || house.post.sent().len() >= 300).await;
+        shutdown.cancel();
+    };
+    let worker = Worker { prefetch: 50, ..worker(&house, 2) };
+    tokio::join!(worker.run(shutdown.clone()), test);
+    let ids: std::collections::HashSet<String> =
+        house.post.sent().into_iter().map(|mail| mail.message_id).collect();
+    assert_eq!((ids.len(), house.post.sent().len()), (300, 300));
+    assert!(outcomes(&house).await.is_empty(), "and none is left");
+}
+
+#[tokio::test]
+async fn a_running_job_that_is_cancelled_and_fails_is_not_tried_again() {
+    let house = House::new().await;
+    house.post.becomes(Mood::TakesAtTheDoor);
+    let job = note(&house);
+    house.queue.push(vec![job.clone()]).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let test = async {
+        house.post.awaits(1).await;
+        assert_eq!(house.queue.cancel(job.id).await.unwrap(), Cancel::Asked);
+        shutdown.cancel();
+    };
+    // It outlasts the grace, and would otherwise be handed back.
+    let worker = Worker { grace: Duration::from_millis(20), ..worker(&house, 1) };
+    tokio::join!(worker.run(shutdown.clone()), test);
+    house.post.becomes(Mood::Takes);
+    assert!(outcomes(&house).await.is_empty());
 }
 
 #[tokio::test]

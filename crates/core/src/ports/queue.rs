@@ -29,6 +29,13 @@ pub struct NewJob {
     pub max_attempts: i32,
     /// The request that caused it.
     pub correlation_id: Option<String>,
+    /// Jobs with the same lock run one after another, in order of enqueueing: the next begins when the one before
+    /// is done, dead or cancelled.
+    #[serde(default)]
+    pub lock: Option<String>,
+    /// While a job with this key waits, another is not added.
+    #[serde(default)]
+    pub unique_key: Option<String>,
 }
 
 /// A job in a worker's hands.
@@ -69,6 +76,46 @@ pub enum Outcome {
     },
     /// Handed back untried: the attempt is not counted.
     Released,
+    /// Stopped because somebody asked for it.
+    Cancelled,
+}
+
+/// How far a running job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// 0 to 100.
+    pub percent: u8,
+    /// What it is at.
+    pub note: Option<String>,
+}
+
+/// A sign of life for a job that a worker holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// The job.
+    pub id: JobId,
+    /// How far it is, if that changed.
+    pub progress: Option<Progress>,
+}
+
+/// A job that a worker still holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The job.
+    pub id: JobId,
+    /// Somebody asked for its end.
+    pub cancel_asked: bool,
+}
+
+/// What became of asking for a job's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancel {
+    /// It waited, and never runs.
+    Taken,
+    /// It runs, and its worker will be told.
+    Asked,
+    /// It has ended, or never was.
+    Late,
 }
 
 /// A job that takes this many workers with it is dead, whatever attempts it has left.
@@ -84,6 +131,14 @@ pub struct Capabilities {
     pub transactional: bool,
     /// Honours priorities.
     pub priority: bool,
+    /// Honours locks; refuses them otherwise.
+    pub locks: bool,
+    /// Honours unique keys; refuses them otherwise.
+    pub unique_keys: bool,
+    /// Cancels jobs; refuses to otherwise.
+    pub cancel: bool,
+    /// Pauses and resumes queues; refuses to otherwise.
+    pub pause: bool,
 }
 
 /// Why the queue refused.
@@ -98,6 +153,9 @@ pub enum QueueError {
         /// Its length.
         bytes: usize,
     },
+    /// The queue cannot do this, as its [`Capabilities`] say.
+    #[error("this queue does not support {0}")]
+    Unsupported(&'static str),
     /// Worth trying again.
     #[error("the queue is not available")]
     Unavailable(#[source] BoxError),
@@ -108,11 +166,12 @@ pub enum QueueError {
 pub trait Queue: Send + Sync {
     /// What this queue can do beyond the laws.
     fn capabilities(&self) -> Capabilities;
-    /// Adds jobs, all or none; one whose id is already known is skipped.
-    async fn push(&self, jobs: Vec<NewJob>) -> Result<(), QueueError>;
+    /// Adds jobs, all or none, and gives the id of each. One whose id is already known is skipped; one whose unique
+    /// key waits already is not added, and the id given is that of the one that waits.
+    async fn push(&self, jobs: Vec<NewJob>) -> Result<Vec<JobId>, QueueError>;
     /// Takes up to `limit` ready jobs of `queues` for `worker`, by priority then time, for `lease`. A
     /// job whose lease ran out is ready again, its attempt counted; one that ran out of attempts that
-    /// way, or took three workers with it, is dead.
+    /// way, or took three workers with it, is dead. A paused queue hands out nothing.
     async fn fetch(
         &self,
         worker: &str,
@@ -121,10 +180,15 @@ pub trait Queue: Send + Sync {
         lease: Duration,
     ) -> Result<Vec<LeasedJob>, QueueError>;
     /// Ends the worker's hold on jobs. One that the worker no longer holds is left as it is. A
-    /// [`Outcome::Retry`] of the last attempt is [`Outcome::Dead`].
+    /// [`Outcome::Retry`] of the last attempt is [`Outcome::Dead`]; that or [`Outcome::Released`] of a job whose end
+    /// was asked for is [`Outcome::Cancelled`].
     async fn settle(&self, worker: &str, outcomes: Vec<(JobId, Outcome)>) -> Result<(), QueueError>;
-    /// Extends the lease of what the worker still holds, and says which of `jobs` that is.
-    async fn renew(&self, worker: &str, jobs: &[JobId], lease: Duration) -> Result<Vec<JobId>, QueueError>;
+    /// Extends the lease of what the worker still holds, notes its progress, and says which of `beats` that is.
+    async fn renew(&self, worker: &str, beats: &[Beat], lease: Duration) -> Result<Vec<Held>, QueueError>;
+    /// Ends a waiting job at once, and asks for the end of a running one.
+    async fn cancel(&self, job: JobId) -> Result<Cancel, QueueError>;
+    /// Pauses a queue, so that nothing of it is handed out, or resumes it. What runs goes on.
+    async fn pause(&self, queue: &str, paused: bool) -> Result<(), QueueError>;
     /// Tells waiting workers that jobs of `queues` were committed. It may be lost: workers look by
     /// themselves now and then.
     async fn notify(&self, queues: &[String]);

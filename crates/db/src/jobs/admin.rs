@@ -2,7 +2,7 @@
 
 use diesel::{QueryableByName, sql_types as st};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use tenon_core::{Time, ids::JobId};
+use tenon_core::{Time, ids::JobId, ports::queue::Cancel};
 use uuid::Uuid;
 
 use crate::{error::Result, sql::sql};
@@ -18,7 +18,7 @@ pub enum State {
     Done,
     /// Given up, with its error.
     Dead,
-    /// Taken back before it ran.
+    /// Ended because somebody asked for it.
     Cancelled,
 }
 
@@ -100,6 +100,21 @@ pub struct JobRow {
     /// Why it last failed.
     #[diesel(sql_type = st::Nullable<st::Text>)]
     pub error: Option<String>,
+    /// Jobs of one lock run one after another.
+    #[diesel(sql_type = st::Nullable<st::Text>)]
+    pub lock: Option<String>,
+    /// While it waits, no other with this key is added.
+    #[diesel(sql_type = st::Nullable<st::Text>)]
+    pub unique_key: Option<String>,
+    /// Somebody asked for its end.
+    #[diesel(sql_type = st::Bool)]
+    pub cancel_asked: bool,
+    /// How far it says it is, in percent.
+    #[diesel(sql_type = st::Nullable<st::SmallInt>)]
+    pub progress: Option<i16>,
+    /// What it says it is at.
+    #[diesel(sql_type = st::Nullable<st::Text>)]
+    pub progress_note: Option<String>,
 }
 
 /// Jobs in order of their ids, so the oldest first, after `after`.
@@ -112,11 +127,11 @@ pub async fn list(
     let rows = sql("SELECT * FROM (
            SELECT id, queue, name, payload, CASE WHEN worker IS NULL THEN 'waiting' ELSE 'running' END AS state,
                   priority, run_at, attempts, max_attempts, correlation_id, worker, created_at, started_at,
-                  NULL::timestamptz AS finished_at, error
+                  NULL::timestamptz AS finished_at, error, lock, unique_key, cancel_asked, progress, progress_note
            FROM jobs
            UNION ALL
            SELECT id, queue, name, payload, state, priority, NULL, attempts, max_attempts, correlation_id, NULL,
-                  created_at, started_at, finished_at, error
+                  created_at, started_at, finished_at, error, lock, NULL, false, NULL, NULL
            FROM finished_jobs
          ) j
          WHERE ($1 IS NULL OR j.state = $1) AND ($2 IS NULL OR j.queue = $2) AND ($3 IS NULL OR j.name = $3)
@@ -132,13 +147,29 @@ pub async fn list(
     Ok(rows)
 }
 
+/// A job, alive or ended.
+pub async fn find(conn: &mut AsyncPgConnection, job: JobId) -> Result<Option<JobRow>> {
+    let rows: Vec<JobRow> = sql("SELECT id, queue, name, payload, CASE WHEN worker IS NULL THEN 'waiting' ELSE 'running' END AS state,
+                priority, run_at, attempts, max_attempts, correlation_id, worker, created_at, started_at,
+                NULL::timestamptz AS finished_at, error, lock, unique_key, cancel_asked, progress, progress_note
+         FROM jobs WHERE id = $1
+         UNION ALL
+         SELECT id, queue, name, payload, state, priority, NULL, attempts, max_attempts, correlation_id, NULL,
+                created_at, started_at, finished_at, error, lock, NULL, false, NULL, NULL
+         FROM finished_jobs WHERE id = $1")
+    .bind::<st::Uuid, _>(job.uuid())
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().next())
+}
+
 /// Makes a dead job wait again, with all its attempts; says whether there was one.
 pub async fn retry(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Result<bool> {
     let changed = sql("WITH dead AS (
            DELETE FROM finished_jobs WHERE id = $1 AND state = 'dead' RETURNING *
          )
-         INSERT INTO jobs (id, queue, name, payload, priority, run_at, max_attempts, correlation_id, created_at, error)
-         SELECT id, queue, name, payload, priority, $2, max_attempts, correlation_id, created_at, error FROM dead")
+         INSERT INTO jobs (id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, created_at, error)
+         SELECT id, queue, name, payload, priority, $2, max_attempts, correlation_id, lock, created_at, error FROM dead")
     .bind::<st::Uuid, _>(job.uuid())
     .bind::<st::Timestamptz, _>(now)
     .execute(conn)
@@ -155,21 +186,49 @@ pub async fn discard(conn: &mut AsyncPgConnection, job: JobId) -> Result<bool> {
     Ok(changed == 1)
 }
 
-/// Takes a waiting job back; says whether it was still waiting.
-pub async fn cancel(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Result<bool> {
+/// Ends a waiting job at once, asks for the end of a running one.
+pub async fn cancel(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Result<Cancel> {
+    // Between the two statements it may be taken, or come back.
+    for _ in 0..3 {
+        if take_back(conn, job, now).await? {
+            return Ok(Cancel::Taken);
+        }
+        let asked = sql("UPDATE jobs SET cancel_asked = true WHERE id = $1 AND worker IS NOT NULL")
+            .bind::<st::Uuid, _>(job.uuid())
+            .execute(conn)
+            .await?;
+        if asked == 1 {
+            return Ok(Cancel::Asked);
+        }
+    }
+    Ok(Cancel::Late)
+}
+
+async fn take_back(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Result<bool> {
     let changed = sql("WITH cancelled AS (
            DELETE FROM jobs WHERE id = $1 AND worker IS NULL RETURNING *
          )
          INSERT INTO finished_jobs (id, queue, name, payload, priority, state, attempts, max_attempts,
-                                    correlation_id, created_at, started_at, finished_at, error)
+                                    correlation_id, lock, created_at, started_at, finished_at, error)
          SELECT id, queue, name, payload, priority, 'cancelled', attempts, max_attempts,
-                correlation_id, created_at, started_at, $2, error
+                correlation_id, lock, created_at, started_at, $2, error
          FROM cancelled")
     .bind::<st::Uuid, _>(job.uuid())
     .bind::<st::Timestamptz, _>(now)
     .execute(conn)
     .await?;
     Ok(changed == 1)
+}
+
+/// Pauses a queue or resumes it.
+pub async fn pause(conn: &mut AsyncPgConnection, queue: &str, paused: bool) -> Result<()> {
+    let statement = if paused {
+        sql("INSERT INTO paused_queues (queue) VALUES ($1) ON CONFLICT DO NOTHING")
+    } else {
+        sql("DELETE FROM paused_queues WHERE queue = $1")
+    };
+    statement.bind::<st::Text, _>(queue).execute(conn).await?;
+    Ok(())
 }
 
 /// Makes a waiting job ready now; says whether it was waiting.
@@ -197,45 +256,30 @@ pub struct QueueRow {
     /// Given up.
     #[diesel(sql_type = st::BigInt)]
     pub dead: i64,
+    /// Hands out nothing.
+    #[diesel(sql_type = st::Bool)]
+    pub paused: bool,
     /// Since when the job has been ready that has been ready longest.
     #[diesel(sql_type = st::Nullable<st::Timestamptz>)]
     pub ready_since: Option<Time>,
 }
 
-/// Every queue that has a job, alive or dead, in order of its name.
+/// Every queue that has a job, alive or dead, or is paused, in order of its name.
 pub async fn queues(conn: &mut AsyncPgConnection, now: Time) -> Result<Vec<QueueRow>> {
     let rows = sql("SELECT queue, sum(waiting)::bigint AS waiting, sum(running)::bigint AS running,
-                sum(dead)::bigint AS dead, min(ready_since) AS ready_since
+                sum(dead)::bigint AS dead, bool_or(paused) AS paused, min(ready_since) AS ready_since
          FROM (
-           SELECT queue, count(*) FILTER (WHERE worker IS NULL) AS waiting, count(worker) AS running, 0 AS dead,
+           SELECT queue, count(*) FILTER (WHERE worker IS NULL) AS waiting, count(worker) AS running, 0 AS dead, false AS paused,
                   min(run_at) FILTER (WHERE worker IS NULL AND run_at <= $1) AS ready_since
            FROM jobs GROUP BY queue
            UNION ALL
-           SELECT queue, 0, 0, count(*), NULL FROM finished_jobs WHERE state = 'dead' GROUP BY queue
+           SELECT queue, 0, 0, count(*), false, NULL FROM finished_jobs WHERE state = 'dead' GROUP BY queue
+           UNION ALL
+           SELECT queue, 0, 0, 0, true, NULL FROM paused_queues
          ) q
          GROUP BY queue ORDER BY queue")
     .bind::<st::Timestamptz, _>(now)
     .load(conn)
     .await?;
     Ok(rows)
-}
-
-/// Forgets at most `limit` jobs that ended before: the dead `dead_before`, others `done_before`. Says how many.
-pub async fn prune(
-    conn: &mut AsyncPgConnection,
-    done_before: Time,
-    dead_before: Time,
-    limit: i64,
-) -> Result<usize> {
-    let pruned = sql("DELETE FROM finished_jobs WHERE id IN (
-           SELECT id FROM finished_jobs
-           WHERE (state IN ('done', 'cancelled') AND finished_at < $1) OR (state = 'dead' AND finished_at < $2)
-           LIMIT $3
-         )")
-    .bind::<st::Timestamptz, _>(done_before)
-    .bind::<st::Timestamptz, _>(dead_before)
-    .bind::<st::BigInt, _>(limit)
-    .execute(conn)
-    .await?;
-    Ok(pruned)
 }

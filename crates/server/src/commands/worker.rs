@@ -17,7 +17,9 @@ use crate::{
 };
 
 /// How long a job stays with a worker that has gone silent.
-const LEASE: Duration = Duration::from_mins(1);
+const LEASE: Duration = Duration::from_secs(30);
+/// Most jobs taken ahead, while they are short.
+const PREFETCH: usize = 200;
 /// Of the time to stop, what is left for handing jobs back.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -52,6 +54,7 @@ pub(crate) fn start(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> a
         queues,
         concurrency: usize::try_from(config.worker.concurrency)
             .context("worker.concurrency is too large for this machine")?,
+        prefetch: PREFETCH,
         lease: LEASE,
         grace: config.server.shutdown_grace.duration().saturating_sub(FAREWELL),
     };

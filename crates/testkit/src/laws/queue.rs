@@ -13,7 +13,10 @@ use tenon_core::{
     ids::JobId,
     ports::{
         clock::Clock,
-        queue::{LeasedJob, MAX_LOST_WORKERS, MAX_PAYLOAD_BYTES, NewJob, Outcome, Queue, QueueError},
+        queue::{
+            Beat, Cancel, Held, LeasedJob, MAX_LOST_WORKERS, MAX_PAYLOAD_BYTES, NewJob, Outcome, Queue,
+            QueueError,
+        },
     },
 };
 
@@ -63,6 +66,20 @@ laws!(
         a_waiting_worker_is_woken_by_a_push,
         a_waiting_worker_is_woken_by_a_notice,
         waiting_ends_by_itself,
+        one_lock_runs_one_after_another_in_order_of_enqueueing,
+        a_lock_passes_on_however_its_job_ends,
+        a_lock_keeps_others_out_while_its_job_is_retried,
+        jobs_behind_a_lock_hold_up_nobody_else,
+        a_queue_without_locks_refuses_them,
+        while_one_waits_another_of_its_key_is_not_added,
+        a_key_is_free_once_its_job_runs,
+        keys_within_one_push_are_unique_as_well,
+        a_queue_without_unique_keys_refuses_them,
+        a_cancelled_waiting_job_never_runs,
+        a_running_job_is_asked_to_end,
+        a_job_asked_to_end_is_not_tried_again,
+        a_queue_that_cannot_cancel_says_so,
+        a_paused_queue_hands_out_nothing,
     ]
 );
 
@@ -260,7 +277,7 @@ pub async fn a_vanished_worker_gives_its_job_back(f: Fixture) {
     fetch(&f, "vanishes", 1).await;
     f.clock.advance(LEASE - Duration::from_secs(1));
     assert_eq!(fetch(&f, "w", 1).await, []);
-    f.clock.advance(Duration::from_secs(2));
+    f.clock.advance(Duration::from_secs(5));
     let again = fetch(&f, "w", 1).await;
     assert_eq!((ids(&again), again[0].attempt), (vec![new.id], 2));
 }
@@ -287,11 +304,11 @@ pub async fn a_renewed_lease_lasts_and_is_told(f: Fixture) {
     assert_eq!(fetch(&f, "w", 2).await.len(), 2);
     for _ in 0..3 {
         f.clock.advance(Duration::from_secs(20));
-        assert_eq!(f.queue.renew("w", &[kept.id], LEASE).await.unwrap(), [kept.id]);
+        assert_eq!(renew(&f, "w", &[kept.id]).await, [kept.id]);
     }
     assert_eq!(ids(&fetch(&f, "v", 10).await), [lost.id]);
-    assert_eq!(f.queue.renew("w", &[kept.id, lost.id], LEASE).await.unwrap(), [kept.id]);
-    assert_eq!(f.queue.renew("w", &[], LEASE).await.unwrap(), []);
+    assert_eq!(renew(&f, "w", &[kept.id, lost.id]).await, [kept.id]);
+    assert_eq!(renew(&f, "w", &[]).await, []);
 }
 
 /// Late news of a former holder are no news.
@@ -306,7 +323,7 @@ pub async fn a_worker_that_lost_its_hold_changes_nothing(f: Fixture) {
     }
     assert_eq!(fetch(&f, "v", 1).await, []);
     assert_eq!((f.dead)().await, []);
-    assert_eq!(f.queue.renew("w", &[new.id], LEASE).await.unwrap(), [new.id]);
+    assert_eq!(renew(&f, "w", &[new.id]).await, [new.id]);
 }
 
 /// Long before its patience ends, whichever process pushed.
@@ -338,6 +355,235 @@ pub async fn waiting_ends_by_itself(f: Fixture) {
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
+/// However many workers ask, and whichever process pushed.
+pub async fn one_lock_runs_one_after_another_in_order_of_enqueueing(f: Fixture) {
+    if !f.queue.capabilities().locks {
+        return;
+    }
+    let first = locked(&f, "story-1");
+    // Neither priority nor time changes the order.
+    let second = NewJob { priority: 100, ..locked(&f, "story-1") };
+    let third = NewJob { run_at: f.clock.now() - DAY, ..locked(&f, "story-1") };
+    push(&f, [first.clone(), second.clone()]).await;
+    f.elsewhere.push(vec![third.clone()]).await.unwrap();
+    for expected in [first.id, second.id, third.id] {
+        let fetched = [fetch(&f, "w", 10).await, fetch(&f, "v", 10).await].concat();
+        assert_eq!(ids(&fetched), [expected]);
+        settle(&f, "w", expected, Outcome::Done).await;
+    }
+}
+
+/// Done, dead, cancelled, or with its worker.
+pub async fn a_lock_passes_on_however_its_job_ends(f: Fixture) {
+    if !f.queue.capabilities().locks {
+        return;
+    }
+    let last_try = NewJob { max_attempts: 1, ..locked(&f, "l") };
+    let jobs = [locked(&f, "l"), locked(&f, "l"), locked(&f, "l"), last_try, locked(&f, "l")];
+    push(&f, jobs.clone()).await;
+    for (job, outcome) in
+        [(&jobs[0], Outcome::Dead { error: "broken".to_owned() }), (&jobs[1], Outcome::Cancelled)]
+    {
+        assert_eq!(ids(&fetch(&f, "w", 10).await), [job.id]);
+        settle(&f, "w", job.id, outcome).await;
+    }
+    if f.queue.capabilities().cancel {
+        assert_eq!(f.queue.cancel(jobs[2].id).await.unwrap(), Cancel::Taken);
+    } else {
+        assert_eq!(ids(&fetch(&f, "w", 10).await), [jobs[2].id]);
+        settle(&f, "w", jobs[2].id, Outcome::Done).await;
+    }
+    assert_eq!(ids(&fetch(&f, "vanishes", 10).await), [jobs[3].id]);
+    f.clock.advance(LEASE + Duration::from_secs(5));
+    assert_eq!(ids(&fetch(&f, "w", 10).await), [jobs[4].id]);
+}
+
+/// The order holds through failures.
+pub async fn a_lock_keeps_others_out_while_its_job_is_retried(f: Fixture) {
+    if !f.queue.capabilities().locks {
+        return;
+    }
+    let (first, second) = (locked(&f, "l"), locked(&f, "l"));
+    push(&f, [first.clone(), second.clone()]).await;
+    fetch(&f, "w", 10).await;
+    let at = f.clock.now() + Duration::from_mins(5);
+    settle(&f, "w", first.id, Outcome::Retry { at, error: "not yet".to_owned() }).await;
+    assert_eq!(fetch(&f, "w", 10).await, []);
+    f.clock.advance(Duration::from_mins(5));
+    assert_eq!(ids(&fetch(&f, "w", 10).await), [first.id]);
+    settle(&f, "w", first.id, Outcome::Released).await;
+    assert_eq!(ids(&fetch(&f, "w", 10).await), [first.id]);
+    settle(&f, "w", first.id, Outcome::Done).await;
+    assert_eq!(ids(&fetch(&f, "w", 10).await), [second.id]);
+}
+
+/// Those of other locks, and those of none.
+pub async fn jobs_behind_a_lock_hold_up_nobody_else(f: Fixture) {
+    if !f.queue.capabilities().locks {
+        return;
+    }
+    let mut jobs: Vec<NewJob> = (0..5).map(|_| locked(&f, "l")).collect();
+    jobs.extend([locked(&f, "m"), job(&f)]);
+    push(&f, jobs.clone()).await;
+    let held: HashSet<JobId> = ids(&fetch(&f, "w", 3).await).into_iter().collect();
+    assert_eq!(held, HashSet::from([jobs[0].id, jobs[5].id, jobs[6].id]));
+}
+
+/// Rather than run what must not run.
+pub async fn a_queue_without_locks_refuses_them(f: Fixture) {
+    let refused = f.queue.push(vec![job(&f), locked(&f, "l")]).await;
+    if f.queue.capabilities().locks {
+        assert!(refused.is_ok());
+    } else {
+        assert!(matches!(refused, Err(QueueError::Unsupported(_))), "{refused:?}");
+        assert_eq!(fetch(&f, "w", 10).await, []);
+    }
+}
+
+/// And the one that waits is named; delayed ones and those to be tried again wait as well.
+pub async fn while_one_waits_another_of_its_key_is_not_added(f: Fixture) {
+    if !f.queue.capabilities().unique_keys {
+        return;
+    }
+    let at = f.clock.now() + Duration::from_mins(5);
+    let first = NewJob { run_at: at, ..keyed(&f, "k") };
+    let other = keyed(&f, "another");
+    push(&f, [first.clone()]).await;
+    let named = f.elsewhere.push(vec![keyed(&f, "k"), other.clone()]).await.unwrap();
+    assert_eq!(named, [first.id, other.id]);
+    assert_eq!(ids(&fetch(&f, "w", 10).await), [other.id]);
+    settle(&f, "w", other.id, Outcome::Done).await;
+    f.clock.advance(Duration::from_mins(5));
+    assert_eq!(ids(&fetch(&f, "w", 10).await), [first.id]);
+    let at = f.clock.now() + Duration::from_mins(5);
+    settle(&f, "w", first.id, Outcome::Retry { at, error: "not yet".to_owned() }).await;
+    assert_eq!(f.queue.push(vec![keyed(&f, "k")]).await.unwrap(), [first.id]);
+    assert_eq!(fetch(&f, "w", 10).await, []);
+}
+
+/// What it has read by then may be out of date. Both are then worked off.
+pub async fn a_key_is_free_once_its_job_runs(f: Fixture) {
+    if !f.queue.capabilities().unique_keys {
+        return;
+    }
+    let (first, second) = (keyed(&f, "k"), keyed(&f, "k"));
+    push(&f, [first.clone()]).await;
+    assert_eq!(ids(&fetch(&f, "w", 10).await), [first.id]);
+    assert_eq!(f.queue.push(vec![second.clone()]).await.unwrap(), [second.id]);
+    assert_eq!(f.queue.push(vec![keyed(&f, "k")]).await.unwrap(), [second.id]);
+    settle(&f, "w", first.id, Outcome::Released).await;
+    let both: HashSet<JobId> = ids(&fetch(&f, "w", 10).await).into_iter().collect();
+    assert_eq!(both, HashSet::from([first.id, second.id]));
+}
+
+/// The first of them is added.
+pub async fn keys_within_one_push_are_unique_as_well(f: Fixture) {
+    if !f.queue.capabilities().unique_keys {
+        return;
+    }
+    let (first, second, plain) = (keyed(&f, "k"), keyed(&f, "k"), job(&f));
+    let named = f.queue.push(vec![first.clone(), second, plain.clone()]).await.unwrap();
+    assert_eq!(named, [first.id, first.id, plain.id]);
+    assert_eq!(fetch(&f, "w", 10).await.len(), 2);
+}
+
+/// Rather than run twice what should run once.
+pub async fn a_queue_without_unique_keys_refuses_them(f: Fixture) {
+    let refused = f.queue.push(vec![job(&f), keyed(&f, "k")]).await;
+    if f.queue.capabilities().unique_keys {
+        assert!(refused.is_ok());
+    } else {
+        assert!(matches!(refused, Err(QueueError::Unsupported(_))), "{refused:?}");
+        assert_eq!(fetch(&f, "w", 10).await, []);
+    }
+}
+
+/// Nor does a copy of it that is forwarded late.
+pub async fn a_cancelled_waiting_job_never_runs(f: Fixture) {
+    if !f.queue.capabilities().cancel {
+        return;
+    }
+    let (ready, delayed, kept) = (job(&f), NewJob { run_at: f.clock.now() + DAY, ..job(&f) }, job(&f));
+    push(&f, [ready.clone(), delayed.clone(), kept.clone()]).await;
+    for id in [ready.id, delayed.id] {
+        assert_eq!(f.elsewhere.cancel(id).await.unwrap(), Cancel::Taken);
+        assert_eq!(f.queue.cancel(id).await.unwrap(), Cancel::Late);
+    }
+    push(&f, [ready]).await;
+    f.clock.advance(2 * DAY);
+    assert_eq!(ids(&fetch(&f, "w", 10).await), [kept.id]);
+    assert_eq!((f.dead)().await, []);
+}
+
+/// And may finish all the same.
+pub async fn a_running_job_is_asked_to_end(f: Fixture) {
+    if !f.queue.capabilities().cancel {
+        return;
+    }
+    let (asked, other) = (job(&f), NewJob { priority: -1, ..job(&f) });
+    push(&f, [asked.clone(), other.clone()]).await;
+    fetch(&f, "w", 2).await;
+    assert_eq!(f.elsewhere.cancel(asked.id).await.unwrap(), Cancel::Asked);
+    let beats = [asked.id, other.id].map(|id| Beat { id, progress: None });
+    let mut held = f.queue.renew("w", &beats, LEASE).await.unwrap();
+    held.sort_by_key(|held| held.id != asked.id);
+    let expected = [Held { id: asked.id, cancel_asked: true }, Held { id: other.id, cancel_asked: false }];
+    assert_eq!(held, expected);
+    settle(&f, "w", asked.id, Outcome::Done).await;
+    assert_eq!(f.queue.cancel(asked.id).await.unwrap(), Cancel::Late);
+}
+
+/// Whether it stops, fails, is handed back, or loses its worker; and it is not among the dead.
+pub async fn a_job_asked_to_end_is_not_tried_again(f: Fixture) {
+    if !f.queue.capabilities().cancel {
+        return;
+    }
+    let retry = Outcome::Retry { at: f.clock.now(), error: "cut short".to_owned() };
+    for outcome in [Some(Outcome::Cancelled), Some(retry), Some(Outcome::Released), None] {
+        let new = job(&f);
+        push(&f, [new.clone()]).await;
+        assert_eq!(fetch(&f, "w", 10).await.len(), 1, "the ones before have ended");
+        assert_eq!(f.queue.cancel(new.id).await.unwrap(), Cancel::Asked);
+        match outcome {
+            Some(outcome) => settle(&f, "w", new.id, outcome).await,
+            None => f.clock.advance(LEASE + Duration::from_secs(5)),
+        }
+    }
+    f.clock.advance(DAY);
+    assert_eq!(fetch(&f, "w", 10).await, []);
+    assert_eq!((f.dead)().await, []);
+}
+
+/// Nobody believes that a job was stopped that was not.
+pub async fn a_queue_that_cannot_cancel_says_so(f: Fixture) {
+    let new = job(&f);
+    push(&f, [new.clone()]).await;
+    let refused = f.queue.cancel(new.id).await;
+    let can = f.queue.capabilities().cancel;
+    assert_eq!(matches!(refused, Err(QueueError::Unsupported(_))), !can, "{refused:?}");
+}
+
+/// For every process, until it is resumed; other queues go on.
+pub async fn a_paused_queue_hands_out_nothing(f: Fixture) {
+    if !f.queue.capabilities().pause {
+        let refused = f.queue.pause(DEFAULT, true).await;
+        assert!(matches!(refused, Err(QueueError::Unsupported(_))), "{refused:?}");
+        return;
+    }
+    let (paused, other) = (job(&f), NewJob { queue: "other".to_owned(), ..job(&f) });
+    push(&f, [paused.clone(), other.clone()]).await;
+    for _ in 0..2 {
+        f.queue.pause(DEFAULT, true).await.unwrap();
+    }
+    assert_eq!(fetch(&f, "w", 10).await, []);
+    let both = [DEFAULT.to_owned(), "other".to_owned()];
+    assert_eq!(ids(&f.elsewhere.fetch("w", &both, 10, LEASE).await.unwrap()), [other.id]);
+    for _ in 0..2 {
+        f.elsewhere.pause(DEFAULT, false).await.unwrap();
+    }
+    assert_eq!(ids(&fetch(&f, "w", 10).await), [paused.id]);
+}
+
 const DEFAULT: &str = "default";
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -356,7 +602,19 @@ fn job(f: &Fixture) -> NewJob {
         run_at: f.clock.now(),
         max_attempts: 5,
         correlation_id: None,
+        lock: None,
+        unique_key: None,
     }
+}
+
+/// A job that is ready now, under a lock.
+fn locked(f: &Fixture, lock: &str) -> NewJob {
+    NewJob { lock: Some(lock.to_owned()), ..job(f) }
+}
+
+/// A job that is ready now, with a key.
+fn keyed(f: &Fixture, key: &str) -> NewJob {
+    NewJob { unique_key: Some(key.to_owned()), ..job(f) }
 }
 
 async fn push(f: &Fixture, jobs: impl Into<Vec<NewJob>>) {
@@ -365,6 +623,11 @@ async fn push(f: &Fixture, jobs: impl Into<Vec<NewJob>>) {
 
 async fn fetch(f: &Fixture, worker: &str, limit: usize) -> Vec<LeasedJob> {
     soon(f.queue.fetch(worker, &[DEFAULT.to_owned()], limit, LEASE)).await.unwrap()
+}
+
+async fn renew(f: &Fixture, worker: &str, jobs: &[JobId]) -> Vec<JobId> {
+    let beats: Vec<Beat> = jobs.iter().map(|id| Beat { id: *id, progress: None }).collect();
+    f.queue.renew(worker, &beats, LEASE).await.unwrap().into_iter().map(|held| held.id).collect()
 }
 
 async fn settle(f: &Fixture, worker: &str, id: JobId, outcome: Outcome) {
