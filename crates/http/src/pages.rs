@@ -1,4 +1,4 @@
-//! Pages for people: the start page and the reference of the API.
+//! Pages for people: the start page, which is also where mailed links lead, and the reference of the API.
 //!
 //! The reference is rendered in the browser from the document itself, by a script of ours: nothing comes
 //! from another host, and the page works under a policy that allows nothing inline.
@@ -32,6 +32,7 @@ pub(crate) fn routes(instance: &Instance) -> Router {
             asset(include_str!("pages/reference.js"), "text/javascript; charset=utf-8"),
         ))
         .push(fixed("api/docs/pages.css", asset(include_str!("pages/pages.css"), "text/css; charset=utf-8")))
+        .push(fixed("links.js", asset(include_str!("pages/links.js"), "text/javascript; charset=utf-8")))
         .push(fixed("favicon.svg", asset(include_str!("pages/favicon.svg"), "image/svg+xml")))
 }
 

@@ -55,3 +55,22 @@ async fn l22_the_reference_renders_in_a_browser_under_its_own_policy() {
         .collect();
     assert!(refused.is_empty(), "{refused:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailed_link_leads_to_a_page_that_can_use_it() {
+    let Some(browser) = browser() else { return };
+    let app = TestApp::new().await;
+    let served = Served::start(&app);
+    for (page, shown) in [
+        ("verify-email", "Verify my address"),
+        ("reset-password", "New password"),
+        ("change-email", "I consent"),
+        ("claim", "Your name"),
+        ("invitation", "Decline"),
+    ] {
+        let url = format!("http://{}/#/{page}/abc", served.address);
+        let (page, console) = visit(browser.clone(), &url).await;
+        assert!(page.contains(shown), "{page}");
+        assert!(!console.contains("Refused to"), "{console}");
+    }
+}
