@@ -139,13 +139,15 @@ async fn may_attach(app: &App, caller: &Caller, project: ProjectId, story: &Stor
     access.allow(P::ModifyStory)
 }
 
-struct StoredFile {
-    media_type: String,
-    size: i64,
-    sha256: Vec<u8>,
+/// What is known of a file whose content is stored.
+pub(crate) struct StoredFile {
+    pub(crate) media_type: String,
+    pub(crate) size: i64,
+    pub(crate) sha256: Vec<u8>,
 }
 
-async fn store(app: &App, key: &Key, mut body: ByteStream) -> Result<StoredFile> {
+/// Stores a content under a key that nobody has.
+pub(crate) async fn store(app: &App, key: &Key, mut body: ByteStream) -> Result<StoredFile> {
     let limit = app.settings.attachment_bytes;
     let mut head = BytesMut::new();
     while head.len() < SNIFFED {

@@ -13,6 +13,7 @@ pub mod comments;
 pub mod credentials;
 pub mod crypto;
 pub mod deletions;
+pub mod demo;
 pub mod email_changes;
 pub mod idempotency;
 pub mod invitations;

@@ -5,7 +5,7 @@ use tenon_core::{
     Error, Result,
     callers::Caller,
     changes::{Change, Kind, Stream},
-    ids::{ProjectId, WorkspaceId},
+    ids::{ProjectId, UserId, WorkspaceId},
     page::{Items, Page},
     permissions::{ProjectPermission as P, WorkspacePermission},
     projects::{NewProject, Project, ProjectFilter, ProjectKey, ProjectPatch, ProjectWithRole},
@@ -17,7 +17,7 @@ use tenon_core::{
 use tenon_db::{Connection, project_members, project_roles, projects as rows};
 use uuid::Uuid;
 
-use crate::{App, access, versions::refuse_stale, workflows};
+use crate::{App, Tx, access, versions::refuse_stale, workflows};
 
 /// What new projects can be made from.
 pub async fn templates(app: &App, caller: &Caller) -> Result<Vec<Template>> {
@@ -67,36 +67,49 @@ pub async fn create(
             .into_iter()
             .find(|t| t.slug == new.template)
             .ok_or_else(|| Error::invalid("/template", "unknown-template", "There is no such template."))?;
-        let id: ProjectId = app.id();
-        let now = tx.now();
-        let project = Project {
-            id,
-            workspace_id: workspace,
-            name: new.name.clone(),
-            description: new.description.clone(),
-            color: new.color.unwrap_or_else(|| Color::of(id.uuid())),
-            key: free_key(tx.conn(), workspace, &new).await?,
-            created_at: now,
-            archived_at: None,
-            deleted_at: None,
-            version: 1,
-        };
-        let roles = builtin_roles(app, id)?;
-        let owner = roles.iter().find(|r| r.is_owner).cloned().expect("one of the built-in roles owns");
-        let stream = Stream::Project(id);
-        tx.open(stream).await?;
-        rows::insert(tx.conn(), &project, &template, access.person.id).await?;
-        project_roles::insert_many(tx.conn(), &roles).await?;
-        project_members::insert(tx.conn(), id, access.person.id, owner.id, now).await?;
-        tx.record(stream, Change::new(Kind::ProjectCreated, id, &project))?;
-        let board = WorkflowName::parse(&template.workflow).map_err(Error::internal)?;
-        workflows::add(tx, id, board, 0, &template).await?;
-        // Members of the workspace who are not in the project learn that there is one, and no more.
-        tx.record(parent, Change::new(Kind::WorkspaceProjectCreated, id, json!({ "project_id": id })))?;
-        tx.record(me, Change::new(Kind::ProjectJoined, id, &project))?;
-        Ok(ProjectWithRole { project, role: owner, members: 1 })
+        let (project, role) = make(tx, access.person.id, workspace, &new, &template).await?;
+        Ok(ProjectWithRole { project, role, members: 1 })
     })
     .await
+}
+
+/// Makes a project that `owner` owns; the write holds their stream and the workspace's. Gives the owners' role, too.
+pub(crate) async fn make(
+    tx: &mut Tx<'_>,
+    owner: UserId,
+    workspace: WorkspaceId,
+    new: &NewProject,
+    template: &Template,
+) -> Result<(Project, ProjectRole)> {
+    let (parent, me) = (Stream::Workspace(workspace), Stream::Person(owner));
+    let id: ProjectId = tx.app().id();
+    let now = tx.now();
+    let project = Project {
+        id,
+        workspace_id: workspace,
+        name: new.name.clone(),
+        description: new.description.clone(),
+        color: new.color.unwrap_or_else(|| Color::of(id.uuid())),
+        key: free_key(tx.conn(), workspace, new).await?,
+        created_at: now,
+        archived_at: None,
+        deleted_at: None,
+        version: 1,
+    };
+    let roles = builtin_roles(tx.app(), id)?;
+    let role = roles.iter().find(|r| r.is_owner).cloned().expect("one of the built-in roles owns");
+    let stream = Stream::Project(id);
+    tx.open(stream).await?;
+    rows::insert(tx.conn(), &project, template, owner).await?;
+    project_roles::insert_many(tx.conn(), &roles).await?;
+    project_members::insert(tx.conn(), id, owner, role.id, now).await?;
+    tx.record(stream, Change::new(Kind::ProjectCreated, id, &project))?;
+    let board = WorkflowName::parse(&template.workflow).map_err(Error::internal)?;
+    workflows::add(tx, id, board, 0, template).await?;
+    // Members of the workspace who are not in the project learn that there is one, and no more.
+    tx.record(parent, Change::new(Kind::WorkspaceProjectCreated, id, json!({ "project_id": id })))?;
+    tx.record(me, Change::new(Kind::ProjectJoined, id, &project))?;
+    Ok((project, role))
 }
 
 /// Changes a project's fields, its key, or whether it is put aside.

@@ -10,17 +10,19 @@ use tenon_core::{
     Error, Result, Time,
     callers::Caller,
     changes::{Change, Kind, Stream},
-    ids::TokenId,
+    ids::{TokenId, UserId},
     page::{Items, Page},
     secrets::Secret,
     tokens::{NewToken, TOKEN_PREFIX, Token},
 };
 use uuid::Uuid;
 
-use crate::{App, access, crypto, me};
+use crate::{App, Tx, access, crypto, me};
 
 /// The most a person may have.
 const MAX_TOKENS: i64 = 100;
+/// What writes from the machine itself are known by.
+const COMMAND_LINE: &str = "command-line";
 
 /// The caller's tokens, newest first.
 pub async fn list(app: &App, caller: &Caller, page: &Page<Uuid>) -> Result<Items<Token, Uuid>> {
@@ -39,33 +41,12 @@ pub async fn get(app: &App, caller: &Caller, id: TokenId) -> Result<Token> {
 
 /// Makes a token; its secret is told this once. A token cannot make tokens.
 pub async fn create(app: &App, caller: &Caller, new: NewToken) -> Result<(Token, Secret)> {
-    if new.scopes.is_empty() {
-        return Err(Error::invalid("/scopes", "too-short", "must name at least one scope"));
-    }
-    if new.expires_at.is_some_and(|at| at <= app.now()) {
-        return Err(Error::invalid("/expires_at", "in-the-past", "must be in the future"));
-    }
+    refuse_useless(app, &new)?;
     let stream = me::stream(app, caller).await?;
     app.write(&[stream], &caller.correlation_id, async |tx| {
         let person = tx.person(caller).await?;
         me::in_session(&person)?;
-        if tenon_db::tokens::count(tx.conn(), person.id).await? >= MAX_TOKENS {
-            let detail = format!("You have {MAX_TOKENS} tokens; delete one first.");
-            return Err(Error::conflict("too-many-tokens", detail));
-        }
-        let secret = format!("{TOKEN_PREFIX}{}", crypto::random_token(tx.app().random()));
-        let token = Token {
-            id: tx.app().id(),
-            user_id: person.id,
-            name: new.name,
-            scopes: new.scopes,
-            created_at: tx.now(),
-            expires_at: new.expires_at,
-            last_used_at: None,
-        };
-        tenon_db::tokens::insert(tx.conn(), &token, crypto::hash_token(&secret)).await?;
-        tx.record(stream, Change::new(Kind::TokenCreated, token.id, &token))?;
-        Ok((token, Secret::new(secret)))
+        insert(tx, person.id, new).await
     })
     .await
 }
@@ -75,13 +56,71 @@ pub async fn delete(app: &App, caller: &Caller, id: TokenId) -> Result<()> {
     let stream = me::stream(app, caller).await?;
     app.write(&[stream], &caller.correlation_id, async |tx| {
         let person = tx.person(caller).await?;
-        if !tenon_db::tokens::delete(tx.conn(), person.id, id).await? {
-            return Err(Error::NotFound("token"));
-        }
-        let data = serde_json::json!({ "token_id": id });
-        tx.record(Stream::Person(person.id), Change::new(Kind::TokenRevoked, id, data))
+        remove(tx, person.id, id).await
     })
     .await
+}
+
+/// A person's tokens, newest first. Only from the machine itself, as all that follows: an administrator who holds
+/// another's token could act in their name.
+pub async fn list_of(app: &App, person: UserId, page: &Page<Uuid>) -> Result<Items<Token, Uuid>> {
+    let rows = tenon_db::tokens::of_user(&mut *app.read().await?, person, page).await?;
+    Ok(Items::cut(rows, page, |t| t.id.uuid()))
+}
+
+/// Makes a token for a person; its secret is told this once.
+pub async fn create_for(app: &App, person: UserId, new: NewToken) -> Result<(Token, Secret)> {
+    refuse_useless(app, &new)?;
+    app.write(&[Stream::Person(person)], COMMAND_LINE, async |tx| insert(tx, person, new).await).await
+}
+
+/// Ends a token, whosever it is.
+pub async fn revoke(app: &App, id: TokenId) -> Result<Token> {
+    let gone = || Error::NotFound("token");
+    let token = tenon_db::tokens::find_any(&mut *app.read().await?, id).await?.ok_or_else(gone)?;
+    app.write(&[Stream::Person(token.user_id)], COMMAND_LINE, async |tx| {
+        remove(tx, token.user_id, id).await?;
+        Ok(token)
+    })
+    .await
+}
+
+fn refuse_useless(app: &App, new: &NewToken) -> Result<()> {
+    if new.scopes.is_empty() {
+        return Err(Error::invalid("/scopes", "too-short", "must name at least one scope"));
+    }
+    if new.expires_at.is_some_and(|at| at <= app.now()) {
+        return Err(Error::invalid("/expires_at", "in-the-past", "must be in the future"));
+    }
+    Ok(())
+}
+
+async fn insert(tx: &mut Tx<'_>, person: UserId, new: NewToken) -> Result<(Token, Secret)> {
+    if tenon_db::tokens::count(tx.conn(), person).await? >= MAX_TOKENS {
+        let detail = format!("You have {MAX_TOKENS} tokens; delete one first.");
+        return Err(Error::conflict("too-many-tokens", detail));
+    }
+    let secret = format!("{TOKEN_PREFIX}{}", crypto::random_token(tx.app().random()));
+    let token = Token {
+        id: tx.app().id(),
+        user_id: person,
+        name: new.name,
+        scopes: new.scopes,
+        created_at: tx.now(),
+        expires_at: new.expires_at,
+        last_used_at: None,
+    };
+    tenon_db::tokens::insert(tx.conn(), &token, crypto::hash_token(&secret)).await?;
+    tx.record(Stream::Person(person), Change::new(Kind::TokenCreated, token.id, &token))?;
+    Ok((token, Secret::new(secret)))
+}
+
+async fn remove(tx: &mut Tx<'_>, person: UserId, id: TokenId) -> Result<()> {
+    if !tenon_db::tokens::delete(tx.conn(), person, id).await? {
+        return Err(Error::NotFound("token"));
+    }
+    let data = serde_json::json!({ "token_id": id });
+    tx.record(Stream::Person(person), Change::new(Kind::TokenRevoked, id, data))
 }
 
 /// Tokens used since the last [`flush_uses`]: what a request notes costs it no statement.

@@ -178,6 +178,9 @@ pub async fn send_reset(app: &App, operator: Operator<'_>, id: UserId) -> Result
 /// Sets a person's password and ends their sessions. Only from the machine itself: an administrator who knows
 /// another's password could act in their name.
 pub async fn set_password(app: &App, id: UserId, new: &NewPassword) -> Result<()> {
+    let user = get(app, Operator::System, id).await?;
+    let own = accounts::own_words(&user.email, Some(&user.username), user.full_name.as_str());
+    passwords::refuse_common(new, "/password", &own.each_ref().map(String::as_str))?;
     let hash = passwords::hash(app, new.expose()).await?;
     app.write(&[Stream::Person(id)], Operator::System.correlation_id(), async |tx| {
         let user = load(tx, id).await?;

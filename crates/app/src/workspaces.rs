@@ -4,7 +4,7 @@ use tenon_core::{
     Error, Result,
     callers::Caller,
     changes::{Change, Kind, Stream},
-    ids::WorkspaceId,
+    ids::{UserId, WorkspaceId},
     page::{Items, Page},
     permissions::WorkspacePermission as P,
     roles::WorkspaceRole,
@@ -14,7 +14,7 @@ use tenon_core::{
 use tenon_db::{workspace_members, workspaces as rows};
 use uuid::Uuid;
 
-use crate::{App, access, versions::refuse_stale};
+use crate::{App, Tx, access, versions::refuse_stale};
 
 /// The caller's workspaces, oldest first; those in the trash when `trashed`; how many in all, when `count`.
 pub async fn list(
@@ -43,25 +43,31 @@ pub async fn create(app: &App, caller: &Caller, new: NewWorkspace) -> Result<Wor
     let me = Stream::Person(access::person_id(app, caller).await?);
     app.write(&[me], &caller.correlation_id, async |tx| {
         let person = tx.person(caller).await?;
-        let id: WorkspaceId = app.id();
-        let workspace = Workspace {
-            id,
-            name: new.name.clone(),
-            color: new.color.unwrap_or_else(|| Color::of(id.uuid())),
-            created_at: tx.now(),
-            deleted_at: None,
-            version: 1,
-        };
-        let now = tx.now();
-        let stream = Stream::Workspace(id);
-        tx.open(stream).await?;
-        rows::insert(tx.conn(), &workspace, person.id).await?;
-        workspace_members::insert(tx.conn(), id, person.id, WorkspaceRole::Owner, now).await?;
-        tx.record(stream, Change::new(Kind::WorkspaceCreated, id, &workspace))?;
-        tx.record(me, Change::new(Kind::WorkspaceJoined, id, &workspace))?;
+        let workspace = make(tx, person.id, &new).await?;
         Ok(WorkspaceWithRole { workspace, role: WorkspaceRole::Owner, members: 1, projects: 0 })
     })
     .await
+}
+
+/// Makes a workspace that `owner` owns, whose stream the write holds.
+pub(crate) async fn make(tx: &mut Tx<'_>, owner: UserId, new: &NewWorkspace) -> Result<Workspace> {
+    let id: WorkspaceId = tx.app().id();
+    let workspace = Workspace {
+        id,
+        name: new.name.clone(),
+        color: new.color.unwrap_or_else(|| Color::of(id.uuid())),
+        created_at: tx.now(),
+        deleted_at: None,
+        version: 1,
+    };
+    let now = tx.now();
+    let stream = Stream::Workspace(id);
+    tx.open(stream).await?;
+    rows::insert(tx.conn(), &workspace, owner).await?;
+    workspace_members::insert(tx.conn(), id, owner, WorkspaceRole::Owner, now).await?;
+    tx.record(stream, Change::new(Kind::WorkspaceCreated, id, &workspace))?;
+    tx.record(Stream::Person(owner), Change::new(Kind::WorkspaceJoined, id, &workspace))?;
+    Ok(workspace)
 }
 
 /// Changes a workspace's name or colour.

@@ -85,6 +85,13 @@ pub async fn find(conn: &mut AsyncPgConnection, user: UserId, id: TokenId) -> Re
     row.map(Token::try_from).transpose()
 }
 
+/// A token, whosever it is.
+pub async fn find_any(conn: &mut AsyncPgConnection, id: TokenId) -> Result<Option<Token>> {
+    let row: Option<TokenRow> =
+        access_tokens::table.find(id.uuid()).select(TokenRow::as_select()).first(conn).await.optional()?;
+    row.map(Token::try_from).transpose()
+}
+
 /// How many tokens a person has.
 pub async fn count(conn: &mut AsyncPgConnection, user: UserId) -> Result<i64> {
     let theirs = access_tokens::table.filter(access_tokens::user_id.eq(user.uuid()));

@@ -101,6 +101,11 @@ pub async fn update(conn: &mut AsyncPgConnection, workspace: &Workspace) -> Resu
     Ok(())
 }
 
+/// Whether there is any workspace, those in the trash included.
+pub async fn any(conn: &mut AsyncPgConnection) -> Result<bool> {
+    Ok(diesel::select(diesel::dsl::exists(workspaces::table.select(workspaces::id))).get_result(conn).await?)
+}
+
 /// Whether a workspace holds a project that is not in the trash.
 pub async fn has_live_projects(conn: &mut AsyncPgConnection, id: WorkspaceId) -> Result<bool> {
     use crate::schema::projects;

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{self, user::UserCommand},
+    commands::{self, demo::DemoOptions, token::TokenCommand, user::UserCommand},
     config::{Config, ConfigError, from_process},
     database,
     output::{self, Output},
@@ -57,6 +57,14 @@ enum Command {
     /// Administer people's accounts.
     #[command(subcommand)]
     User(UserCommand),
+    /// Administer personal access tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Fill the instance with believable people, boards, stories, comments and files.
+    ///
+    /// The same each time, but for ids and times: workspaces, a project of 1 000 stories, one of 2 000 stories over
+    /// 40 columns. Nothing is mailed. Refuses an instance that has workspaces already.
+    DemoData(DemoOptions),
     /// Print the OpenAPI document.
     Openapi {
         /// Print the older 3.0 shape, for generators that know no other.
@@ -125,6 +133,8 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Worker => commands::worker::run(&cli.global.load()?).await,
         Command::Scheduler => commands::scheduler::run(&cli.global.load()?).await,
         Command::User(command) => commands::user::run(command, &cli.global.load()?, output).await,
+        Command::Token(command) => commands::token::run(command, &cli.global.load()?, output).await,
+        Command::DemoData(options) => commands::demo::run(&options, &cli.global.load()?, output).await,
         Command::Openapi { older } => commands::openapi::run(older, output),
         Command::Migrate => commands::migrate::run(&cli.global.load()?, output).await,
         Command::Doctor => commands::doctor::run(&cli.global.load()?, output).await,

@@ -1,11 +1,14 @@
 //! What each command does.
 
 pub(crate) mod config;
+pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
 pub(crate) mod scheduler;
 pub(crate) mod serve;
+mod shell;
+pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod user;
 pub(crate) mod worker;

@@ -56,14 +56,14 @@ pub(crate) async fn run(config: &Config, output: &Output) -> anyhow::Result<()> 
     );
     findings.push(
         examine("mail", async {
-            mail::connect(config.mail.clone(), clock.clone()).await?;
-            Ok("is set up".to_owned())
+            mail::connect(config.mail.clone(), clock.clone()).await?.check().await?;
+            Ok("can be handed over".to_owned())
         })
         .await,
     );
     findings.push(
         examine("bus", async {
-            bus::connect(config.bus.clone()).await?;
+            bus::connect(config.bus.clone()).await?.check().await?;
             Ok("answers".to_owned())
         })
         .await,

@@ -10,7 +10,6 @@ use tenon_app::{
     users::{self, AccountPatch, Operator::System},
 };
 use tenon_core::{
-    Error,
     emails::Email,
     page::Page,
     secrets::NewPassword,
@@ -18,7 +17,8 @@ use tenon_core::{
     users::{FullName, Lang, NewAccount, Timezone, User, Username},
 };
 
-use crate::{config::Config, database::Database, output::Output, wiring};
+use super::shell::{self, explained, find};
+use crate::{config::Config, output::Output};
 
 const PAGE: i64 = 200;
 
@@ -86,15 +86,7 @@ pub(crate) struct NewUser {
 
 /// Runs one of the commands on the database of this installation.
 pub(crate) async fn run(command: UserCommand, config: &Config, output: &Output) -> anyhow::Result<()> {
-    let database = Database::open(config).await?;
-    let done = async {
-        tenon_db::migrations::check(&database.db).await?;
-        let app = wiring::app(config, database.db.clone()).await?;
-        execute(command, &app, output).await
-    }
-    .await;
-    database.close().await?;
-    done
+    shell::with_app(config, async |app| execute(command, app, output).await).await
 }
 
 async fn execute(command: UserCommand, app: &Arc<App>, output: &Output) -> anyhow::Result<()> {
@@ -144,13 +136,6 @@ fn password() -> anyhow::Result<NewPassword> {
     std::io::stdin().read_to_string(&mut text).context("cannot read the password")?;
     let line = text.lines().next().unwrap_or_default();
     NewPassword::parse(line).map_err(|e| anyhow::anyhow!("the password {}", e.detail))
-}
-
-async fn find(app: &App, login: &str) -> anyhow::Result<User> {
-    match users::find(app, System, login).await {
-        Err(Error::NotFound(_)) => anyhow::bail!("there is nobody with the address or handle {login}"),
-        found => found.map_err(explained),
-    }
 }
 
 async fn change(app: &App, login: &str, patch: AccountPatch, output: &Output) -> anyhow::Result<()> {
@@ -204,17 +189,4 @@ fn line(user: &User) -> String {
     }
     let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
     format!("{} <{}>, {}{marks}", user.username.as_str(), user.email.as_str(), user.full_name.as_str())
-}
-
-/// A refusal of several fields as one sentence.
-fn explained(error: Error) -> anyhow::Error {
-    match error {
-        Error::Invalid(fields) => {
-            let problem = |field: tenon_core::FieldError| {
-                format!("{} {}", field.pointer.trim_start_matches('/').replace('_', " "), field.detail)
-            };
-            anyhow::anyhow!("{}", fields.into_iter().map(problem).collect::<Vec<_>>().join("; "))
-        }
-        other => other.into(),
-    }
 }

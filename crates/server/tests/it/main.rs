@@ -6,3 +6,6 @@ mod command_line;
 mod greeting;
 mod people;
 mod processes;
+mod readme;
+mod refusals;
+mod tour;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     command_line::{directory, tenon, text},
-    processes::{stop, until, up},
+    processes::{address, get_with, stop, until, up},
 };
 
 /// Runs `tenon` with `input` to read.
@@ -59,6 +59,81 @@ fn an_account_is_made_listed_and_switched_off() {
 
     let nobody = tenon(dir.path(), &["user", "promote", "carol"]);
     assert_eq!(text(&nobody.stderr), "tenon: there is nobody with the address or handle carol\n");
+}
+
+#[test]
+fn a_password_set_from_the_machine_is_no_common_one() {
+    let dir = directory();
+    assert_eq!(tenon(dir.path(), &["migrate"]).status.code(), Some(0));
+    let create = ["user", "create", "ada@example.org", "--name", "Ada", "--password-stdin"];
+    with_input(dir.path(), &create, "a long and unusual password\n");
+    for common in ["password123", "ada@example.org"] {
+        let refused = with_input(dir.path(), &["user", "password", "ada"], &format!("{common}\n"));
+        assert_eq!(refused.status.code(), Some(1), "{common}");
+        assert!(text(&refused.stderr).starts_with("tenon: password "), "{}", text(&refused.stderr));
+    }
+    let set = with_input(dir.path(), &["user", "password", "ada"], "another unusual one\n");
+    assert_eq!(set.status.code(), Some(0), "{}", text(&set.stderr));
+}
+
+#[test]
+fn a_token_is_made_for_a_person_used_listed_and_revoked() {
+    let dir = directory();
+    let (running, greeting) = up(dir.path(), &[]);
+    let create = ["user", "create", "ada@example.org", "--name", "Ada", "--password-stdin"];
+    with_input(dir.path(), &create, "a long and unusual password\n");
+    let wrong = tenon(dir.path(), &["token", "create", "ada", "--name", "ci", "--scopes", "everything"]);
+    assert!(text(&wrong.stderr).contains("there is no scope everything; the scopes are read-account,"));
+    let scopes = "read-account,write-projects";
+    let made = ["token", "create", "ada", "--name", "ci", "--scopes", scopes, "--expires-in", "90d"];
+    let made = tenon(dir.path(), &made);
+    let token = text(&made.stdout).trim().to_owned();
+    assert!(token.starts_with("tenon_pat_"), "{}", text(&made.stderr));
+    let ask = || get_with(&address(&greeting), "/api/v1/me", &format!("authorization: Bearer {token}\r\n"));
+    assert!(ask().starts_with("HTTP/1.1 200"), "{}", ask());
+
+    let listed = tenon(dir.path(), &["--json", "token", "list", "ada"]);
+    let listed: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed[0]["name"], "ci");
+    assert!(!listed[0].to_string().contains(&token));
+    let id = listed[0]["id"].as_str().unwrap();
+    assert_eq!(tenon(dir.path(), &["token", "revoke", id]).status.code(), Some(0));
+    assert!(ask().starts_with("HTTP/1.1 401"), "{}", ask());
+    let again = tenon(dir.path(), &["token", "revoke", id]);
+    assert_eq!(text(&again.stderr), format!("tenon: there is no token {id}\n"));
+    stop(running);
+}
+
+#[test]
+fn demonstration_data_is_made_once_and_can_be_looked_at() {
+    let dir = directory();
+    let (running, greeting) = up(dir.path(), &[]);
+    let create = ["user", "create", "ada@example.org", "--name", "Ada", "--password-stdin"];
+    with_input(dir.path(), &create, "a long and unusual password\n");
+    let made = tenon(dir.path(), &["--json", "demo-data", "--owner", "ada"]);
+    let made: Value =
+        serde_json::from_slice(&made.stdout).unwrap_or_else(|_| panic!("{}", text(&made.stderr)));
+    let stories: Vec<&Value> = made["projects"].as_array().unwrap().iter().map(|p| &p["stories"]).collect();
+    assert_eq!(stories, [1000, 2000, 60, 40, 12]);
+
+    let token = ["token", "create", "ada", "--name", "t", "--scopes", "read-projects,read-account"];
+    let token = text(&tenon(dir.path(), &token).stdout).trim().to_owned();
+    let ask = |path: &str| {
+        let answer = get_with(&address(&greeting), path, &format!("authorization: Bearer {token}\r\n"));
+        let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
+        serde_json::from_str::<Value>(&body).unwrap_or_else(|_| panic!("{path}: {answer}"))
+    };
+    let projects = ask("/api/v1/me/projects");
+    let wide = projects["items"].as_array().unwrap().iter().find(|p| p["key"] == "HAR").unwrap();
+    let id = wide["id"].as_str().unwrap();
+    let board = ask(&format!("/api/v1/projects/{id}/workflows/sites/board"));
+    assert_eq!(board["statuses"].as_array().unwrap().len(), 40);
+    assert_eq!(ask(&format!("/api/v1/projects/{id}/stories/HAR-2000"))["ref"], 2000);
+
+    let again = tenon(dir.path(), &["demo-data"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("There are workspaces already"), "{}", text(&again.stderr));
+    stop(running);
 }
 
 #[test]
