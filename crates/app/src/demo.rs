@@ -321,9 +321,9 @@ async fn write_batch(
     app.write(&[Stream::Project(project)], CORRELATION, async |tx| {
         tx.act_as(author.clone());
         let count = i64::try_from(drafts.len()).map_err(Error::internal)?;
-        let newest = stories::take_numbers(tx.conn(), project, count).await?;
+        let first = stories::take_numbers(tx.conn(), project, count).await?;
         let mut ids = Vec::with_capacity(drafts.len());
-        for (number, draft) in (newest - count + 1..).zip(&drafts) {
+        for (number, draft) in (first..).zip(&drafts) {
             let story = Story {
                 id: tx.app().id(),
                 project_id: project,

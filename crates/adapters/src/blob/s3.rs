@@ -100,17 +100,14 @@ async fn prove_readable(operator: &Operator, config: &S3Config) -> Result<(), Co
         Err(e) => Err(e),
     };
     let S3Config { bucket, endpoint, .. } = config;
-    first.map(drop).map_err(|e| {
-        let message = match e.kind() {
-            // opendal's kind for `NoSuchBucket`.
-            ErrorKind::NotFound | ErrorKind::ConfigInvalid => {
-                format!("The bucket {bucket} does not exist at {endpoint}.")
-            }
-            ErrorKind::PermissionDenied => {
-                format!("The S3 store at {endpoint} does not let these keys list the bucket {bucket}.")
-            }
-            _ => format!("The bucket {bucket} at {endpoint} cannot be reached."),
-        };
-        ConnectError::caused(message, e)
+    first.map(drop).map_err(|e| match e.kind() {
+        // opendal's kind for `NoSuchBucket`. What the store said beyond that is of no use to anybody.
+        ErrorKind::NotFound | ErrorKind::ConfigInvalid => {
+            ConnectError::new(format!("The bucket {bucket} does not exist at {endpoint}."))
+        }
+        ErrorKind::PermissionDenied => ConnectError::new(format!(
+            "The S3 store at {endpoint} does not let these keys list the bucket {bucket}."
+        )),
+        _ => ConnectError::caused(format!("The bucket {bucket} at {endpoint} cannot be reached."), e),
     })
 }

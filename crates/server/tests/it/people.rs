@@ -126,7 +126,7 @@ fn demonstration_data_is_made_once_and_can_be_looked_at() {
     let projects = ask("/api/v1/me/projects");
     let wide = projects["items"].as_array().unwrap().iter().find(|p| p["key"] == "HAR").unwrap();
     let id = wide["id"].as_str().unwrap();
-    let board = ask(&format!("/api/v1/projects/{id}/workflows/sites/board"));
+    let board = ask(&format!("/api/v1/projects/{id}/workflows/sites"));
     assert_eq!(board["statuses"].as_array().unwrap().len(), 40);
     assert_eq!(ask(&format!("/api/v1/projects/{id}/stories/HAR-2000"))["ref"], 2000);
 

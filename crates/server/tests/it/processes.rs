@@ -160,3 +160,39 @@ async fn serve_takes_the_socket_that_systemd_passes_and_tells_it_when_it_is_read
     assert_eq!(&state[..length], b"STOPPING=1");
     postgres.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn workers_and_schedulers_tell_how_they_are_without_the_bus_and_what_they_measured() {
+    let dir = directory();
+    let postgres = ManagedConfig { data_dir: dir.path().join("postgres"), ..ManagedConfig::default() };
+    let postgres = Managed::start(postgres).await.unwrap();
+    let url = postgres.url();
+    let run = |arguments: &[&str]| {
+        let mut command = command(dir.path(), arguments);
+        command.env("TENON__DATABASE__URL", &url).env("TENON__METRICS__LISTEN", "127.0.0.1:0");
+        command
+    };
+    assert_eq!(run(&["migrate"]).output().unwrap().status.code(), Some(0));
+    for role in ["worker", "scheduler"] {
+        let mut process = run(&[role]).spawn().unwrap();
+        let address = line_with(&mut process, "Figures are at")["address"].as_str().unwrap().to_owned();
+        let ready = get(&address, "/readiness");
+        assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("\"storage\""), "{role}: {ready}");
+        assert!(!ready.contains("\"bus\""), "{role}: {ready}");
+        let wanted = match role {
+            "scheduler" => "queue_oldest_age_seconds{queue=",
+            _ => "db_pool_connections{state=\"idle\"}",
+        };
+        let figures = until(|| Some(get(&address, "/metrics")).filter(|figures| figures.contains(wanted)));
+        for name in [
+            "build_info{",
+            "process_resident_memory_bytes",
+            "process_cpu_seconds_total",
+            "db_pool_connections_max",
+        ] {
+            assert!(figures.contains(name), "{role}: {name}: {figures}");
+        }
+        stop(process);
+    }
+    postgres.stop().await.unwrap();
+}

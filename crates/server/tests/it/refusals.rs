@@ -5,7 +5,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use tenon_db::managed::{Managed, ManagedConfig};
@@ -35,7 +35,8 @@ fn nothing_was_made(dir: &Path) {
 /// Runs `up` under a configuration file.
 fn up_with(dir: &Path, configuration: &str) -> Output {
     std::fs::write(dir.join("t.toml"), configuration).unwrap();
-    tenon(dir, &["--config", "t.toml", "up", "--listen", "127.0.0.1:0"])
+    let arguments = ["--config", "t.toml", "up", "--listen", "127.0.0.1:0"];
+    command(dir, &arguments).env("TENON__LOG__LEVEL", "warn").stderr(Stdio::piped()).output().unwrap()
 }
 
 #[test]
@@ -121,7 +122,7 @@ async fn a_database_newer_than_the_program() {
     let run = |arguments: &[&str]| {
         command(dir.path(), arguments)
             .env("TENON__DATABASE__URL", &url)
-            .stderr(std::process::Stdio::piped())
+            .stderr(Stdio::piped())
             .output()
             .unwrap()
     };
