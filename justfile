@@ -17,6 +17,10 @@ check: && fresh
 test *arguments:
     cargo test --workspace {{ arguments }}
 
+# Measure the release program: `just bench start` or `just bench api`
+bench what:
+    cargo bench --package tenon-server --bench bench -- {{ what }}
+
 # Write every generated file anew
 gen:
     #!/usr/bin/env bash

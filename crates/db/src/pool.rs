@@ -1,10 +1,13 @@
 //! Connections: a pool that checks nothing over the network and still hands out no dead connection.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use diesel::{ConnectionError, ConnectionResult};
+use diesel::{
+    ConnectionError, ConnectionResult,
+    connection::{Instrumentation, InstrumentationEvent},
+};
 use diesel_async::{
-    AsyncPgConnection, SimpleAsyncConnection,
+    AsyncConnection, AsyncPgConnection, SimpleAsyncConnection,
     pooled_connection::{
         AsyncDieselConnectionManager, ManagerConfig, PoolableConnection, RecyclingMethod, bb8,
     },
@@ -27,7 +30,12 @@ pub struct DbConfig {
     pub acquire_timeout: Duration,
     /// Longest a statement may run.
     pub statement_timeout: Duration,
+    /// Is told each statement of the pool's connections as it is sent, those that begin and end transactions included.
+    pub watch: Option<Watch>,
 }
+
+/// Whoever wants to know which statements run: tests that count them.
+pub type Watch = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl std::fmt::Debug for DbConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -43,6 +51,7 @@ impl DbConfig {
             pool_size: 16,
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
+            watch: None,
         }
     }
 }
@@ -63,9 +72,19 @@ impl std::fmt::Debug for Db {
 impl Db {
     /// Opens the pool. No connection is made before one is needed.
     pub fn open(config: DbConfig) -> Self {
-        let timeout = config.statement_timeout;
+        let (timeout, watch) = (config.statement_timeout, config.watch.clone());
         let mut manager = ManagerConfig::default();
-        manager.custom_setup = Box::new(move |url| establish(url.to_owned(), timeout).boxed());
+        manager.custom_setup = Box::new(move |url| {
+            let (url, watch) = (url.to_owned(), watch.clone());
+            async move {
+                let mut conn = establish(url, timeout).await?;
+                if let Some(watch) = watch {
+                    conn.set_instrumentation(tell(watch));
+                }
+                Ok(conn)
+            }
+            .boxed()
+        });
         // A broken connection says so itself (`is_broken`); asking the server at each loan would
         // double the round trips of a small request.
         manager.recycling_method =
@@ -147,6 +166,14 @@ async fn establish(url: String, statement_timeout: Duration) -> ConnectionResult
     .await
     .map_err(|e| bad(&e))?;
     Ok(conn)
+}
+
+fn tell(watch: Watch) -> impl Instrumentation {
+    move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            watch(&query.to_string());
+        }
+    }
 }
 
 /// An error with its causes in one line.

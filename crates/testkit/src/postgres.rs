@@ -9,10 +9,11 @@ mod server;
 use std::{
     hash::{DefaultHasher, Hasher},
     path::Path,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use tenon_db::{Connection, Db, DbConfig, databases, migrations};
+use tenon_db::{Connection, Db, DbConfig, databases, migrations, pool::Watch};
 
 /// Of the advisory lock under which one process at a time makes the template.
 const TEMPLATE_LOCK: i64 = 0x7465_6e6f_6e00_7e57;
@@ -23,6 +24,7 @@ pub struct TestDb {
     name: String,
     admin_url: String,
     db: Db,
+    statements: Arc<Mutex<Vec<String>>>,
 }
 
 impl TestDb {
@@ -44,8 +46,16 @@ impl TestDb {
     async fn create(admin_url: String, mut admin: Connection, template: Option<&str>) -> Self {
         let name = format!("tenon_test_{}", uuid::Uuid::now_v7().simple());
         databases::create(&mut admin, &name, template).await.unwrap();
-        let db = open(&url_of(&admin_url, &name));
-        Self { name, admin_url, db }
+        let statements = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&statements);
+        let watch: Watch = Arc::new(move |statement| seen.lock().unwrap().push(statement.to_owned()));
+        let db = Db::open(DbConfig { watch: Some(watch), ..config(&url_of(&admin_url, &name)) });
+        Self { name, admin_url, db, statements }
+    }
+
+    /// The statements sent since this was last asked, those that begin and end transactions included.
+    pub fn statements(&self) -> Vec<String> {
+        std::mem::take(&mut *self.statements.lock().unwrap())
     }
 
     /// The database.
@@ -80,8 +90,12 @@ async fn admin(url: &str) -> Connection {
 
 /// A small pool: many tests share the server.
 pub fn open(url: &str) -> Db {
+    Db::open(config(url))
+}
+
+fn config(url: &str) -> DbConfig {
     let acquire_timeout = Duration::from_secs(30);
-    Db::open(DbConfig { pool_size: 8, acquire_timeout, ..DbConfig::new(url) })
+    DbConfig { pool_size: 8, acquire_timeout, ..DbConfig::new(url) }
 }
 
 /// The template's name; made first if this is the first test since a migration changed.

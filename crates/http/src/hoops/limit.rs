@@ -100,7 +100,12 @@ impl Handler for Limit {
         let frame = &*self.frame;
         let address = frame.settings.trusted_proxies.client(req).map_or(NOBODY, household);
         // A credential that is no good is the endpoint's to refuse; here it counts as none.
-        let presented = frame.present(req, depot).unwrap_or(Presented::Nothing);
+        let presented = frame.present(req, depot);
+        if let Ok(presented) = presented {
+            // A signature is checked once for a request.
+            depot.insert_typed(presented);
+        }
+        let presented = presented.unwrap_or(Presented::Nothing);
         let mut purses = Vec::with_capacity(2);
         if budgeting == Budgeting::Login {
             purses.push(Purse::login(frame, address));

@@ -21,6 +21,7 @@ mod members;
 mod pages;
 mod preconditions;
 mod projects;
+mod statements;
 mod stories;
 mod system;
 mod tokens;

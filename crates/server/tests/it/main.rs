@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod client;
 mod command_line;
+mod crash;
 mod greeting;
 mod people;
 mod processes;

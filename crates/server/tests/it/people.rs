@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Runs `tenon` with `input` to read.
-fn with_input(dir: &Path, arguments: &[&str], input: &str) -> std::process::Output {
+pub(crate) fn with_input(dir: &Path, arguments: &[&str], input: &str) -> std::process::Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tenon"))
         .args(arguments)
         .current_dir(dir)
