@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{self, user::UserCommand},
+    commands::{self, jobs::JobsCommand, user::UserCommand},
     config::{Config, ConfigError, from_process},
     database,
     output::{self, Output},
@@ -57,6 +57,9 @@ enum Command {
     /// Administer people's accounts.
     #[command(subcommand)]
     User(UserCommand),
+    /// Look after jobs, queues and schedules.
+    #[command(subcommand)]
+    Jobs(JobsCommand),
     /// Print the OpenAPI document.
     Openapi {
         /// Print the older 3.0 shape, for generators that know no other.
@@ -125,6 +128,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Worker => commands::worker::run(&cli.global.load()?).await,
         Command::Scheduler => commands::scheduler::run(&cli.global.load()?).await,
         Command::User(command) => commands::user::run(command, &cli.global.load()?, output).await,
+        Command::Jobs(command) => commands::jobs::run(command, &cli.global.load()?, output).await,
         Command::Openapi { older } => commands::openapi::run(older, output),
         Command::Migrate => commands::migrate::run(&cli.global.load()?, output).await,
         Command::Doctor => commands::doctor::run(&cli.global.load()?, output).await,
