@@ -17,6 +17,7 @@ pub mod demo;
 pub mod email_changes;
 pub mod idempotency;
 pub mod invitations;
+pub mod job_admin;
 pub mod jobs;
 pub mod links;
 pub mod mail;

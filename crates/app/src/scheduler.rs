@@ -48,10 +48,15 @@ pub const SCHEDULES: [Schedule; 2] = [
 
 impl Schedule {
     /// The latest tick at or before `now`.
-    fn latest_tick(&self, now: Time) -> Time {
+    pub(crate) fn latest_tick(&self, now: Time) -> Time {
         let every = i64::try_from(self.every.as_secs()).unwrap_or(i64::MAX).max(1);
         let seconds = now.timestamp();
         DateTime::from_timestamp(seconds - seconds.rem_euclid(every), 0).unwrap_or(now)
+    }
+
+    /// Enqueues its job now, besides its ticks.
+    pub(crate) fn enqueue_now(&self, tx: &mut Tx<'_>, id: JobId) -> Result<()> {
+        (self.enqueue)(tx, id)
     }
 
     /// The id of the job of a tick, the same whoever enqueues it.

@@ -25,20 +25,20 @@ pub enum Operator<'a> {
 }
 
 impl Operator<'_> {
-    fn correlation_id(&self) -> &str {
+    pub(crate) fn correlation_id(&self) -> &str {
         match self {
             Self::Caller(caller) => &caller.correlation_id,
             Self::System => "command-line",
         }
     }
-    async fn check(&self, app: &App, conn: &mut Connection) -> Result<()> {
+    pub(crate) async fn check(&self, app: &App, conn: &mut Connection) -> Result<()> {
         if let Self::Caller(caller) = self {
             access::admin(app, conn, caller).await?;
         }
         Ok(())
     }
     /// The operator's own id, when it is a person; from then on the author.
-    async fn enter(&self, tx: &mut Tx<'_>) -> Result<Option<UserId>> {
+    pub(crate) async fn enter(&self, tx: &mut Tx<'_>) -> Result<Option<UserId>> {
         match self {
             Self::Caller(caller) => Ok(Some(tx.admin(caller).await?.id)),
             Self::System => Ok(None),

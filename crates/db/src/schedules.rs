@@ -1,6 +1,6 @@
 //! Which ticks of the schedules were enqueued.
 
-use diesel::sql_types as st;
+use diesel::{QueryableByName, sql_types as st};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tenon_core::Time;
 
@@ -15,4 +15,18 @@ pub async fn take(conn: &mut AsyncPgConnection, name: &str, tick: Time) -> Resul
         .execute(conn)
         .await?;
     Ok(taken == 1)
+}
+
+/// The latest tick of each schedule that was enqueued.
+pub async fn last_ticks(conn: &mut AsyncPgConnection) -> Result<Vec<(String, Time)>> {
+    let rows: Vec<TickRow> = sql("SELECT name, last_tick FROM schedules").load(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.last_tick)).collect())
+}
+
+#[derive(QueryableByName)]
+struct TickRow {
+    #[diesel(sql_type = st::Text)]
+    name: String,
+    #[diesel(sql_type = st::Timestamptz)]
+    last_tick: Time,
 }

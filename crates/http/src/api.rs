@@ -7,6 +7,7 @@ mod comments;
 mod cookies;
 mod events;
 mod invitations;
+mod jobs;
 mod me;
 mod my_invitations;
 mod permissions;
@@ -36,6 +37,7 @@ pub fn table() -> Api {
     sessions::mount(&mut api);
     tokens::mount(&mut api);
     users::mount(&mut api);
+    jobs::mount(&mut api);
     workspaces::mount(&mut api);
     workspace_members::mount(&mut api);
     workspace_invitations::mount(&mut api);

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{self, demo::DemoOptions, token::TokenCommand, user::UserCommand},
+    commands::{self, demo::DemoOptions, jobs::JobsCommand, token::TokenCommand, user::UserCommand},
     config::{Config, ConfigError, from_process},
     database,
     output::{self, Output},
@@ -65,6 +65,9 @@ enum Command {
     /// The same each time, but for ids and times: workspaces, a project of 1 000 stories, one of 2 000 stories over
     /// 40 columns. Nothing is mailed. Refuses an instance that has workspaces already.
     DemoData(DemoOptions),
+    /// Look after jobs, queues and schedules.
+    #[command(subcommand)]
+    Jobs(JobsCommand),
     /// Print the OpenAPI document.
     Openapi {
         /// Print the older 3.0 shape, for generators that know no other.
@@ -135,6 +138,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::User(command) => commands::user::run(command, &cli.global.load()?, output).await,
         Command::Token(command) => commands::token::run(command, &cli.global.load()?, output).await,
         Command::DemoData(options) => commands::demo::run(&options, &cli.global.load()?, output).await,
+        Command::Jobs(command) => commands::jobs::run(command, &cli.global.load()?, output).await,
         Command::Openapi { older } => commands::openapi::run(older, output),
         Command::Migrate => commands::migrate::run(&cli.global.load()?, output).await,
         Command::Doctor => commands::doctor::run(&cli.global.load()?, output).await,

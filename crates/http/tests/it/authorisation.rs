@@ -140,6 +140,18 @@ const TABLE: &[Row] = &[
     Row("list_sessions", ACCOUNTS, ""),
     Row("list_tokens", ACCOUNTS, ""),
 
+    Row("list_jobs", OPERATORS, ""),
+    Row("get_job", OPERATORS, ""),
+    Row("discard_job", OPERATORS, ""),
+    Row("retry_job", OPERATORS, "{}"),
+    Row("cancel_job", OPERATORS, "{}"),
+    Row("run_job_now", OPERATORS, "{}"),
+    Row("list_queues", OPERATORS, ""),
+    Row("pause_queue", OPERATORS, "{}"),
+    Row("resume_queue", OPERATORS, "{}"),
+    Row("list_schedules", OPERATORS, ""),
+    Row("run_schedule", OPERATORS, "{}"),
+
     Row("list_users", OPERATORS, ""),
     Row("get_user", OPERATORS, ""),
     Row("update_user", OPERATORS, r#"{"is_active":false}"#),
@@ -334,6 +346,10 @@ impl World {
             "project_id" => self.place.project.to_string(),
             "user_id" if id.starts_with("remove_") => self.newcomer().await.id.to_string(),
             "user_id" => self.other.id.to_string(),
+            // Whether there is such a job is not told to those who are refused.
+            "job_id" => uuid::Uuid::nil().to_string(),
+            "queue" => "mail".to_owned(),
+            "schedule" => "purge_expired".to_owned(),
             "role_id" => {
                 let new = json!({ "name": "Passing", "permissions": ["view_story"] });
                 text(&self.owner().post(&self.place.url("/roles"), new).expect(201).await.json()["id"])

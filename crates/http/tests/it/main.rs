@@ -15,6 +15,7 @@ mod events;
 mod files;
 mod harness;
 mod invitations;
+mod jobs;
 mod lives;
 mod me;
 mod members;

@@ -1,0 +1,173 @@
+//! Jobs, as administrators of the instance see them.
+//!
+//! What a queue outside the database holds is not seen from here; its queues can be paused and its jobs cancelled
+//! as far as it says that it can.
+
+use std::time::Duration;
+
+use tenon_core::{
+    Error, Result, Time,
+    ids::JobId,
+    page::{Items, Page},
+    ports::queue::{Cancel, QueueError},
+};
+use tenon_db::jobs::admin;
+use uuid::Uuid;
+
+pub use tenon_db::jobs::admin::{Filter, JobRow as Job, QueueRow as QueueFigures, State};
+
+use crate::{
+    App,
+    scheduler::{self, SCHEDULES},
+    users::Operator,
+};
+
+/// Something done regularly, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleState {
+    /// Its name.
+    pub name: &'static str,
+    /// Time from tick to tick.
+    pub every: Duration,
+    /// The latest tick that was enqueued.
+    pub last_tick: Option<Time>,
+    /// The next tick.
+    pub next_tick: Time,
+}
+
+/// Jobs in order of their ids, so the oldest first.
+pub async fn list(
+    app: &App,
+    operator: Operator<'_>,
+    filter: &Filter,
+    page: &Page<Uuid>,
+) -> Result<Items<Job, Uuid>> {
+    let mut conn = app.read().await?;
+    operator.check(app, &mut conn).await?;
+    in_database(app)?;
+    let rows = admin::list(&mut conn, filter, page.after.map(JobId::from), page.fetch()).await?;
+    Ok(Items::cut(rows, page, |job| job.id))
+}
+
+/// A job, alive or ended.
+pub async fn get(app: &App, operator: Operator<'_>, id: JobId) -> Result<Job> {
+    let mut conn = app.read().await?;
+    operator.check(app, &mut conn).await?;
+    in_database(app)?;
+    admin::find(&mut conn, id).await?.ok_or(Error::NotFound("job"))
+}
+
+/// Makes a dead job wait again, with all its attempts.
+pub async fn retry(app: &App, operator: Operator<'_>, id: JobId) -> Result<Job> {
+    get(app, operator, id).await?;
+    let retried = app
+        .write(&[], operator.correlation_id(), async |tx| {
+            operator.enter(tx).await?;
+            let now = tx.now();
+            Ok(admin::retry(tx.conn(), id, now).await?)
+        })
+        .await?;
+    refuse_unless(retried, "job-not-dead", "Only a job that is dead can be retried.")?;
+    app.queue.notify(&[]).await;
+    get(app, operator, id).await
+}
+
+/// Forgets a dead job.
+pub async fn discard(app: &App, operator: Operator<'_>, id: JobId) -> Result<()> {
+    get(app, operator, id).await?;
+    let discarded = app
+        .write(&[], operator.correlation_id(), async |tx| {
+            operator.enter(tx).await?;
+            Ok(admin::discard(tx.conn(), id).await?)
+        })
+        .await?;
+    refuse_unless(discarded, "job-not-dead", "Only a job that is dead can be discarded.")
+}
+
+/// Makes a waiting job ready now.
+pub async fn run_now(app: &App, operator: Operator<'_>, id: JobId) -> Result<Job> {
+    get(app, operator, id).await?;
+    let hurried = app
+        .write(&[], operator.correlation_id(), async |tx| {
+            operator.enter(tx).await?;
+            let now = tx.now();
+            Ok(admin::run_now(tx.conn(), id, now).await?)
+        })
+        .await?;
+    refuse_unless(hurried, "job-not-waiting", "Only a job that waits can be run now.")?;
+    app.queue.notify(&[]).await;
+    get(app, operator, id).await
+}
+
+/// Ends a waiting job at once, and asks for the end of a running one.
+pub async fn cancel(app: &App, operator: Operator<'_>, id: JobId) -> Result<Job> {
+    get(app, operator, id).await?;
+    match app.queue.cancel(id).await.map_err(refused)? {
+        Cancel::Taken | Cancel::Asked => get(app, operator, id).await,
+        Cancel::Late => Err(Error::conflict("job-ended", "The job has ended already.")),
+    }
+}
+
+/// Pauses a queue, so that nothing of it is handed out, or resumes it.
+pub async fn pause(app: &App, operator: Operator<'_>, queue: &str, paused: bool) -> Result<()> {
+    operator.check(app, &mut *app.read().await?).await?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if queue.is_empty() || queue.len() > 100 || !queue.chars().all(is_name) {
+        return Err(Error::NotFound("queue"));
+    }
+    app.queue.pause(queue, paused).await.map_err(refused)
+}
+
+/// Every queue that has a job, alive or dead, or is paused.
+pub async fn queues(app: &App, operator: Operator<'_>) -> Result<Vec<QueueFigures>> {
+    let mut conn = app.read().await?;
+    operator.check(app, &mut conn).await?;
+    in_database(app)?;
+    Ok(admin::queues(&mut conn, app.now()).await?)
+}
+
+/// Everything done regularly.
+pub async fn schedules(app: &App, operator: Operator<'_>) -> Result<Vec<ScheduleState>> {
+    let mut conn = app.read().await?;
+    operator.check(app, &mut conn).await?;
+    let ticks = tenon_db::schedules::last_ticks(&mut conn).await?;
+    let now = app.now();
+    let state = |schedule: &scheduler::Schedule| ScheduleState {
+        name: schedule.name,
+        every: schedule.every,
+        last_tick: ticks.iter().find(|(name, _)| name == schedule.name).map(|(_, tick)| *tick),
+        next_tick: schedule.latest_tick(now) + schedule.every,
+    };
+    Ok(SCHEDULES.iter().map(state).collect())
+}
+
+/// Enqueues the job of a schedule now, besides its ticks.
+pub async fn run_schedule(app: &App, operator: Operator<'_>, name: &str) -> Result<JobId> {
+    operator.check(app, &mut *app.read().await?).await?;
+    let schedule = SCHEDULES.iter().find(|s| s.name == name).ok_or(Error::NotFound("schedule"))?;
+    let id = app.id();
+    app.write(&[], operator.correlation_id(), async |tx| {
+        operator.enter(tx).await?;
+        schedule.enqueue_now(tx, id)
+    })
+    .await?;
+    Ok(id)
+}
+
+fn in_database(app: &App) -> Result<()> {
+    let is_here = app.queue.capabilities().transactional;
+    refuse_unless(is_here, "queue-elsewhere", "The configured queue does not show its jobs.")
+}
+
+fn refuse_unless(done: bool, code: &'static str, detail: &str) -> Result<()> {
+    if done { Ok(()) } else { Err(Error::conflict(code, detail)) }
+}
+
+fn refused(error: QueueError) -> Error {
+    match error {
+        QueueError::Unsupported(what) => {
+            Error::conflict("queue-cannot", format!("The configured queue does not support {what}."))
+        }
+        other => Error::Unavailable { component: "queue", source: Box::new(other) },
+    }
+}
