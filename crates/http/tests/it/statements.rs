@@ -11,9 +11,9 @@ use crate::harness::{
 
 /// The statements that a call sends.
 async fn of(app: &TestApp, call: Call, status: u16) -> Vec<String> {
-    app.db().statements();
+    app.statements();
     call.expect(status).await;
-    app.db().statements()
+    app.statements()
 }
 
 #[track_caller]

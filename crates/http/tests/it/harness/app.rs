@@ -231,6 +231,11 @@ impl TestApp {
     pub fn files(&self) -> &std::path::Path {
         self.files.path()
     }
+
+    /// The statements sent to the database since this was last asked.
+    pub fn statements(&self) -> Vec<String> {
+        self.db.statements()
+    }
 }
 
 impl Drop for TestApp {
