@@ -17,9 +17,9 @@ check: && fresh
 test *arguments:
     cargo test --workspace {{ arguments }}
 
-# Measure the release program: `just bench start` or `just bench api`
+# Measure the release program: `just bench start` or `just bench api`; or the queue: `just bench queue`
 bench what:
-    cargo bench --package tenon-server --bench bench -- {{ what }}
+    cargo bench --package {{ if what == "queue" { "tenon-db --bench queue" } else { "tenon-server --bench bench -- " + what } }}
 
 # Write every generated file anew
 gen:

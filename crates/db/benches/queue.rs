@@ -86,6 +86,7 @@ impl Bench {
         note("ours: enqueue singly, one at a time, jobs/s", per_second(SINGLY, self.singly(1)).await);
         note("ours: enqueue singly, ten at a time, jobs/s", per_second(SINGLY, self.singly(10)).await);
         self.drain(100).await;
+        self.bare_drain(100).await;
         note("bare: enqueue in thousands, jobs/s", per_second(RUN, self.bare_thousands(RUN)).await);
         note("ours: enqueue in thousands, jobs/s", per_second(RUN, self.thousands(RUN)).await);
         note("bare: run, batches of 100, jobs/s", per_second(RUN, self.bare_drain(100)).await);
@@ -204,8 +205,6 @@ impl Bench {
         for _ in 0..SINGLY {
             sql("INSERT INTO bare (payload) VALUES ('{}')").execute(&mut *conn).await.unwrap();
         }
-        drop(conn);
-        self.bare_drain(100).await;
     }
 
     async fn bare_thousands(&self, jobs: usize) {
