@@ -222,11 +222,6 @@ impl TestApp {
             .collect()
     }
 
-    /// The database.
-    pub fn db(&self) -> &TestDb {
-        &self.db
-    }
-
     /// Where attached files are.
     pub fn files(&self) -> &std::path::Path {
         self.files.path()
