@@ -27,7 +27,7 @@ pub struct Settings {
     pub statuses_per_workflow: usize,
     /// How long things stay in the trash.
     pub trash: Duration,
-    /// How long the change log is kept.
+    /// How long the log of a person is kept whose account is gone.
     pub log: Duration,
     /// How long the bytes of a removed file are kept.
     pub backup_window: Duration,

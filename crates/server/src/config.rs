@@ -223,7 +223,7 @@ impl Default for Limits {
 pub(crate) struct Retention {
     /// What was deleted, until it is gone for good.
     pub(crate) trash: Span,
-    /// The log of changes, from which clients catch up and activity is shown.
+    /// The log of a person whose account is gone. Logs of workspaces and projects are kept: they are the history.
     pub(crate) log: Span,
     /// The bytes of removed files; at least as long as the oldest backup that is kept.
     pub(crate) backup_window: Span,
