@@ -3,12 +3,18 @@
 use argon2::{Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, password_hash::SaltString};
 use tenon_core::{Error, Result, secrets::NewPassword};
 
+use tokio::sync::Semaphore;
+
 use crate::{App, settings::PasswordCost};
+
+/// How many passwords are hashed at once: each takes 19 MiB and a core, so a crowd at the door waits its turn.
+static AT_ONCE: Semaphore = Semaphore::const_new(4);
 
 /// Hashes a password with argon2id, off the event loop.
 pub async fn hash(app: &App, password: &str) -> Result<String> {
     let salt = SaltString::encode_b64(&app.random::<16>()).map_err(|e| Error::internal(e.to_string()))?;
     let (cost, password) = (app.settings.password_cost, password.to_owned());
+    let _turn = AT_ONCE.acquire().await.map_err(Error::internal)?;
     tokio::task::spawn_blocking(move || {
         hasher(cost)
             .hash_password(password.as_bytes(), &salt)
@@ -23,6 +29,7 @@ pub async fn hash(app: &App, password: &str) -> Result<String> {
 /// an unknown account takes as long as a wrong password.
 pub async fn verify(app: &App, password: &str, hash: Option<&str>) -> Result<bool> {
     let (cost, password, hash) = (app.settings.password_cost, password.to_owned(), hash.map(str::to_owned));
+    let _turn = AT_ONCE.acquire().await.map_err(Error::internal)?;
     tokio::task::spawn_blocking(move || {
         if let Some(hash) = hash {
             let hash = PasswordHash::new(&hash).map_err(|e| Error::internal(e.to_string()))?;
