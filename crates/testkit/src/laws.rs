@@ -33,18 +33,22 @@ pub fn unique(what: &str) -> String {
     format!("{what}-{}", uuid::Uuid::now_v7().simple())
 }
 
-/// Declares the list of a port's laws once: `LAWS` for the matrix, and the macro for the tests.
+/// Declares the list of a port's laws once: `LAWS` for the matrix, and the macro for the tests. Laws that are not in
+/// the port's own file are in the files named.
 macro_rules! laws {
     ($macro:ident, $port:ident, [$($law:ident),* $(,)?]) => {
+        $crate::laws::laws!($macro, $port, in [concat!(stringify!($port), ".rs")], [$($law),*]);
+    };
+    ($macro:ident, $port:ident, in [$($file:expr),* $(,)?], [$($law:ident),* $(,)?]) => {
         /// The names of all laws of this port.
         pub const LAWS: &[&str] = &[$(stringify!($law)),*];
 
         #[cfg(test)]
         #[test]
         fn every_law_is_listed() {
-            let source = include_str!(concat!(stringify!($port), ".rs"));
-            let written: Vec<&str> = source
-                .lines()
+            let written: Vec<&str> = [$(include_str!($file)),*]
+                .iter()
+                .flat_map(|source| source.lines())
                 .filter_map(|line| line.strip_prefix("pub async fn "))
                 .filter_map(|line| line.split('(').next())
                 .collect();
