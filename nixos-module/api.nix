@@ -1,0 +1,93 @@
+# The API: a socket that systemd holds, and one process behind it, or several with a socket each.
+#
+# The socket outlives the process: connections wait in it during a restart, so a switch under load loses no request.
+{ config, lib, ... }:
+let
+  inherit (lib) mkIf mkOption types;
+  cfg = config.services.tenon;
+  unit = import ./unit.nix { inherit config lib; };
+  topology = import ./topology.nix { inherit config lib; };
+
+  proxyGroup =
+    if cfg.proxy.caddy.enable then config.services.caddy.group
+    else if cfg.proxy.nginx.enable then config.services.nginx.group
+    else cfg.group;
+
+  socketOf = api: {
+    description = "Tenon API socket";
+    wantedBy = [ "sockets.target" ];
+    partOf = [ "tenon.target" ];
+    listenStreams = [
+      (if topology.onUnixSocket then api.socket else "${cfg.listen.address}:${toString api.port}")
+    ];
+    socketConfig = mkIf topology.onUnixSocket {
+      SocketUser = cfg.user;
+      SocketGroup = proxyGroup;
+      SocketMode = "0660";
+    };
+  };
+
+  serviceOf =
+    api:
+    unit {
+      role = "api";
+      description = "Tenon API";
+      command = "serve";
+      extra = {
+        requires = [ "${api.unit}.socket" ];
+        after = [ "${api.unit}.socket" "tenon-migrate.service" ];
+        wants = [ "tenon-migrate.service" ];
+        wantedBy = [ "tenon.target" ];
+        environment.TENON__METRICS__LISTEN = api.metrics;
+        serviceConfig = {
+          Type = "notify";
+          Restart = "always";
+          WatchdogSec = 30;
+          # Longer than `server.shutdown_grace`.
+          TimeoutStopSec = 60;
+        };
+      };
+    };
+
+  eachApi = suffix: make: lib.listToAttrs (map (api: lib.nameValuePair "${api.unit}${suffix}" (make api)) topology.apis);
+in
+{
+  options.services.tenon = {
+    instances = mkOption {
+      type = types.ints.positive;
+      default = 1;
+      example = 3;
+      description = ''
+        How many API processes run on this machine. One is `tenon.service`; several are `tenon@1.service` and so on, and
+        the proxy shares requests among them.
+      '';
+    };
+
+    listen = {
+      address = mkOption {
+        type = types.nullOr types.str;
+        default = if cfg.proxy.caddy.enable || cfg.proxy.nginx.enable then null else "127.0.0.1";
+        defaultText = lib.literalExpression ''if proxy.caddy.enable || proxy.nginx.enable then null else "127.0.0.1"'';
+        example = "10.0.0.5";
+        description = "Address to listen on by TCP, for a proxy elsewhere. Null means a unix socket that only the local proxy can enter.";
+      };
+      port = mkOption {
+        type = types.port;
+        default = 8080;
+        description = "Port for that address; of several instances, the first one's.";
+      };
+    };
+  };
+
+  config = mkIf cfg.enable {
+    systemd.sockets = eachApi "" socketOf;
+    systemd.services = eachApi "" serviceOf;
+
+    assertions = [
+      {
+        assertion = cfg.instances == 1 || cfg.redis.enable;
+        message = "services.tenon: ${toString cfg.instances} instances hear of each other's events through Redis: set services.tenon.redis.enable, or run one instance.";
+      }
+    ];
+  };
+}

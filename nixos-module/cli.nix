@@ -1,0 +1,50 @@
+# `tenon` for administrators: the command, with the account, the settings and the secrets of the service.
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) mkIf;
+  cfg = config.services.tenon;
+  limits = import ./limits.nix { inherit lib; };
+
+  properties =
+    {
+      User = cfg.user;
+      Group = cfg.group;
+      SupplementaryGroups = lib.optional cfg.redis.createLocally config.services.redis.servers.tenon.group;
+      LoadCredential = cfg.credentials;
+      EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
+      PrivateTmp = true;
+      UMask = "0077";
+    }
+    // limits cfg.resources.command;
+
+  words = lib.concatLists (
+    lib.mapAttrsToList (
+      name: value: map (one: "--property=${name}=${lib.generators.mkValueStringDefault { } one}") (lib.toList value)
+    ) properties
+  );
+in
+{
+  config = mkIf cfg.enable {
+    environment.systemPackages = [
+      (pkgs.writeShellApplication {
+        name = "tenon";
+        text = ''
+          # Runs tenon as the service would: as ${cfg.user}, with its settings and secrets.
+          case "''${1-help}" in
+          config | openapi | help | -h | --help | -V | --version)
+              exec ${lib.getExe cfg.package} "''${@:-help}"
+              ;;
+          esac
+          if [ "$(id -u)" -ne 0 ]; then
+              echo "tenon: only root can act for the service; try: sudo tenon $*" >&2
+              exit 1
+          fi
+          exec systemd-run --quiet --collect --wait --pty --pipe --service-type=exec \
+              ${lib.escapeShellArgs words} \
+              --setenv=TENON_CONFIG=/etc/tenon/tenon.toml --setenv=PATH="$PATH" --setenv=TERM="''${TERM-dumb}" --same-dir \
+              ${lib.getExe cfg.package} "$@"
+        '';
+      })
+    ];
+  };
+}

@@ -1,0 +1,72 @@
+# Postgres: the one of this machine over its unix socket, or another by URL.
+{ config, lib, ... }:
+let
+  inherit (lib) mkDefault mkIf mkOption types;
+  cfg = config.services.tenon;
+  inherit (cfg) database;
+
+  url =
+    if database.createLocally then
+      "postgres:///${database.name}?host=/run/postgresql&user=${database.user}"
+    else
+      "postgres://${database.user}@${database.host}:${toString database.port}/${database.name}";
+in
+{
+  options.services.tenon.database = {
+    createLocally = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Whether to use the Postgres of this machine, and to make the database and its owner there. No password is needed: Postgres asks the system who is calling.";
+    };
+    host = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "db.example.org";
+      description = "Where a Postgres elsewhere is.";
+    };
+    port = mkOption {
+      type = types.port;
+      default = 5432;
+      description = "Port of a Postgres elsewhere.";
+    };
+    name = mkOption {
+      type = types.strMatching "[a-z_][a-z0-9_]*";
+      default = "tenon";
+      description = "Name of the database.";
+    };
+    user = mkOption {
+      type = types.strMatching "[a-z_][a-z0-9_]*";
+      default = "tenon";
+      description = "Role that owns the database.";
+    };
+  };
+
+  config = mkIf cfg.enable {
+    services.tenon.settings.database = mkIf (cfg.secrets.databaseUrlFile == null) { url = mkDefault url; };
+
+    services.postgresql = mkIf database.createLocally {
+      enable = true;
+      ensureDatabases = [ database.name ];
+      ensureUsers = [ { name = database.user; ensureDBOwnership = true; } ];
+    };
+
+    assertions = [
+      {
+        assertion = database.createLocally -> database.user == cfg.user && database.name == database.user;
+        message = "services.tenon.database: on a local Postgres the database, its owner and the account have one name, since Postgres asks the system who is calling: leave database.name, database.user and user alone, or make the database yourself and set database.createLocally = false.";
+      }
+      {
+        assertion = database.createLocally -> database.host == null && cfg.secrets.databaseUrlFile == null;
+        message = "services.tenon.database: a database elsewhere is configured, but createLocally is on: set services.tenon.database.createLocally = false.";
+      }
+      {
+        assertion = !database.createLocally -> database.host != null || cfg.secrets.databaseUrlFile != null || cfg.settings.database.url != url;
+        message = "services.tenon.database: createLocally is off, but nothing says where the database is: set services.tenon.database.host or services.tenon.secrets.databaseUrlFile.";
+      }
+      {
+        assertion = database.createLocally -> lib.versionAtLeast config.services.postgresql.package.version "14";
+        message = "services.tenon: Postgres ${config.services.postgresql.package.version} is too old; Tenon needs 14 or newer. Set services.postgresql.package.";
+      }
+    ];
+  };
+}

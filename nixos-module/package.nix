@@ -1,0 +1,38 @@
+# The program `tenon`.
+{
+  lib,
+  rustPlatform,
+}:
+let
+  root = ../.;
+  manifest = lib.importTOML ../Cargo.toml;
+  # What the program is made of: a change of the documentation does not build it anew.
+  source = lib.fileset.toSource {
+    inherit root;
+    fileset = lib.fileset.unions [
+      ../Cargo.toml
+      ../Cargo.lock
+      ../crates
+      ../migrations
+    ];
+  };
+in
+rustPlatform.buildRustPackage {
+  pname = "tenon";
+  inherit (manifest.workspace.package) version;
+  src = source;
+
+  # Every crate is in the lock file with its hash: nothing here goes stale when a dependency changes.
+  cargoLock.lockFile = ../Cargo.lock;
+  cargoBuildFlags = [ "--package=tenon-server" ];
+
+  # The tests need a Postgres, a Redis and more; `checks.tests` of the flake runs them.
+  doCheck = false;
+
+  meta = {
+    description = "A self-hosted team workspace";
+    license = lib.licenses.asl20;
+    mainProgram = "tenon";
+    platforms = lib.platforms.linux;
+  };
+}

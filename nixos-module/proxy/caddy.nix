@@ -1,0 +1,59 @@
+# Caddy: the proxy by default, since it gets its certificates by itself.
+{ config, lib, ... }:
+let
+  inherit (lib) mkIf mkOption types;
+  cfg = config.services.tenon;
+  inherit (cfg.proxy) caddy;
+  topology = import ../topology.nix { inherit config lib; };
+
+  upstreams = lib.concatMapStringsSep " " (
+    api: if topology.onUnixSocket then "unix/${api.socket}" else "${cfg.listen.address}:${toString api.port}"
+  ) topology.apis;
+
+  # A process that restarts takes no connections for a moment when it has no socket of systemd's; then another is tried.
+  several = ''
+    	lb_policy least_conn
+    	lb_try_duration 5s
+    	fail_duration 5s
+  '';
+  proxy = "reverse_proxy ${upstreams} {\n${lib.optionalString (cfg.instances > 1) several}\tflush_interval -1\n}";
+
+  pages = ''
+    handle /api/* {
+    ${proxy}
+    }
+    handle {
+    	root * ${cfg.webPackage}
+    	@hashed path /assets/*
+    	header @hashed Cache-Control "public, max-age=31536000, immutable"
+    	header ?Cache-Control no-cache
+    	try_files {path} /index.html
+    	file_server
+    }
+  '';
+in
+{
+  options.services.tenon.proxy.caddy = {
+    enable = mkOption {
+      type = types.bool;
+      default = cfg.domain != null && !cfg.proxy.nginx.enable;
+      defaultText = lib.literalExpression "domain != null && !proxy.nginx.enable";
+      description = "Whether the Caddy of this machine serves `domain`.";
+    };
+    internalAuthority = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether Caddy signs the certificate itself, for names that no public authority knows. Browsers do not trust it until they are told to.";
+    };
+  };
+
+  config = mkIf (cfg.enable && caddy.enable) {
+    services.caddy = {
+      enable = true;
+      virtualHosts.${toString cfg.domain}.extraConfig = ''
+        ${lib.optionalString caddy.internalAuthority "tls internal\n"}header Strict-Transport-Security "max-age=31536000"
+        ${if cfg.webPackage == null then proxy else pages}
+      '';
+    };
+  };
+}

@@ -1,0 +1,62 @@
+# The proxy in front: Caddy, nginx, or one elsewhere.
+#
+# It speaks HTTPS, hands over the client's address, lets websockets through, and limits no upload: the program knows how
+# large a file may be, and says so in a way that clients understand.
+{ config, lib, ... }:
+let
+  inherit (lib) mkIf mkOption types;
+  cfg = config.services.tenon;
+  inherit (cfg.proxy) caddy nginx;
+  proxied = caddy.enable || nginx.enable;
+in
+{
+  imports = [
+    ./caddy.nix
+    ./nginx.nix
+  ];
+
+  options.services.tenon = {
+    webPackage = mkOption {
+      type = types.nullOr types.package;
+      default = null;
+      description = "The web interface, which the proxy serves. Null leaves all pages to the program.";
+    };
+    openFirewall = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether to open ports 80 and 443, and none else.";
+    };
+  };
+
+  config = mkIf cfg.enable {
+    # Without a proxy of ours there is somebody else's; on this machine, unless the address says otherwise.
+    services.tenon.settings.server.trusted_proxies = mkIf (!proxied && lib.hasPrefix "127." cfg.listen.address) (
+      lib.mkDefault [ "127.0.0.1" "::1" ]
+    );
+
+    networking.firewall.allowedTCPPorts = mkIf cfg.openFirewall [ 80 443 ];
+
+    assertions = [
+      {
+        assertion = cfg.domain != null -> proxied;
+        message = "services.tenon.domain is ${toString cfg.domain}, but nothing serves it: enable services.tenon.proxy.caddy or services.tenon.proxy.nginx. When the proxy is elsewhere, leave the domain unset and set services.tenon.settings.public_url.";
+      }
+      {
+        assertion = proxied -> cfg.domain != null;
+        message = "services.tenon.proxy: a proxy needs the name that it serves: set services.tenon.domain.";
+      }
+      {
+        assertion = !(caddy.enable && nginx.enable);
+        message = "services.tenon.proxy: Caddy and nginx are both enabled, and only one of them can have ports 80 and 443.";
+      }
+      {
+        assertion = cfg.openFirewall -> proxied;
+        message = "services.tenon.openFirewall opens ports 80 and 443, but no proxy of this machine listens there.";
+      }
+      {
+        assertion = cfg.webPackage != null -> proxied;
+        message = "services.tenon.webPackage is served by the proxy of this machine, and there is none.";
+      }
+    ];
+  };
+}

@@ -1,0 +1,49 @@
+# What each role may use of the machine.
+{ config, lib, ... }:
+let
+  inherit (lib) mkDefault mkIf mkOption types;
+  cfg = config.services.tenon;
+  limits = import ./limits.nix { inherit lib; };
+
+  role =
+    about: default:
+    lib.mapAttrs
+      (_: option: mkOption option)
+      {
+        cpu = {
+          type = types.nullOr types.number;
+          default = default.cpu;
+          description = "Processors that ${about} may use; fractions are allowed, null means all.";
+        };
+        memory = {
+          type = types.nullOr types.str;
+          default = default.memory;
+          description = "Memory that ${about} may use, in systemd's words; null means all.";
+        };
+        tasks = {
+          type = types.nullOr types.ints.positive;
+          default = default.tasks;
+          description = "Threads that ${about} may have; null means as many as systemd allows.";
+        };
+      };
+in
+{
+  options.services.tenon.resources = {
+    api = role "each API process" { cpu = 1; memory = "1G"; tasks = 512; };
+    worker = role "each worker" { cpu = 0.5; memory = "512M"; tasks = 512; };
+    scheduler = role "the scheduler" { cpu = 0.25; memory = "256M"; tasks = 128; };
+    command = role "a migration, a backup or a restore drill" { cpu = null; memory = "1G"; tasks = 512; };
+    postgres = role "a local Postgres" { cpu = 2; memory = "4G"; tasks = null; };
+    redis = role "a local Redis" { cpu = 0.5; memory = "512M"; tasks = null; };
+  };
+
+  config = mkIf cfg.enable {
+    # `mkDefault`: the machine's Postgres may serve others, whose limits are not ours to set.
+    systemd.services = lib.mkMerge [
+      (mkIf cfg.database.createLocally {
+        postgresql.serviceConfig = lib.mapAttrs (_: mkDefault) (limits cfg.resources.postgres);
+      })
+      (mkIf cfg.redis.createLocally { redis-tenon.serviceConfig = limits cfg.resources.redis; })
+    ];
+  };
+}

@@ -1,0 +1,34 @@
+# Which processes serve, work and schedule on this machine, and where each listens.
+{ config, lib }:
+let
+  cfg = config.services.tenon;
+  inherit (cfg) instances monitoring;
+
+  apis =
+    if instances == 1 then
+      [ { unit = "tenon"; role = "api"; socket = "/run/tenon/api.sock"; port = cfg.listen.port; } ]
+    else
+      map (number: {
+        unit = "tenon@${toString number}";
+        role = "api";
+        socket = "/run/tenon/api-${toString number}.sock";
+        port = cfg.listen.port + number - 1;
+      }) (lib.range 1 instances);
+
+  scheduler = lib.optional cfg.scheduler.enable { unit = "tenon-scheduler"; role = "scheduler"; };
+
+  workers = map (name: { unit = "tenon-worker-${name}"; role = "worker"; inherit name; }) (lib.attrNames cfg.workers);
+
+  numbered = lib.imap0 (
+    index: process: process // { metrics = "${monitoring.address}:${toString (monitoring.firstPort + index)}"; }
+  ) (apis ++ scheduler ++ workers);
+in
+{
+  processes = numbered;
+  apis = lib.filter (process: process.role == "api") numbered;
+  scheduler = lib.filter (process: process.role == "scheduler") numbered;
+  workers = lib.filter (process: process.role == "worker") numbered;
+
+  # Where a proxy on this machine, or elsewhere, finds the API.
+  onUnixSocket = cfg.listen.address == null;
+}

@@ -1,0 +1,52 @@
+# A unit of Tenon: what all of them have in common, around it what `extra` says.
+#
+# `role` chooses the limits. Dependencies are wanted, never required: a Postgres that is stopped for a minute must not take
+# Tenon down with it. What cannot start yet is started again until it can.
+{ config, lib }:
+let
+  cfg = config.services.tenon;
+  hardening = import ./hardening.nix;
+  resources = import ./limits.nix { inherit lib; };
+
+  database = lib.optional cfg.database.createLocally "postgresql.target";
+  redis = lib.optional cfg.redis.createLocally "redis-tenon.service";
+  network = lib.optional (!cfg.database.createLocally) "network-online.target";
+in
+{ role, description, command, extra ? { } }:
+lib.mkMerge [
+  {
+    inherit description;
+    after = [ "network.target" ] ++ network ++ database ++ redis;
+    wants = network ++ database ++ redis;
+    partOf = [ "tenon.target" ];
+    restartTriggers = [ config.environment.etc."tenon/tenon.toml".source ];
+    # A stopped API would take its socket with it; a restarted one leaves it, and connections wait in it.
+    stopIfChanged = false;
+    environment.TENON_CONFIG = "/etc/tenon/tenon.toml";
+    unitConfig.StartLimitIntervalSec = 0;
+    serviceConfig =
+      hardening
+      // resources cfg.resources.${role}
+      // {
+        ExecStart = "${lib.getExe cfg.package} ${command}";
+        User = cfg.user;
+        Group = cfg.group;
+        SupplementaryGroups = lib.optional cfg.redis.createLocally config.services.redis.servers.tenon.group;
+        LoadCredential = cfg.credentials;
+        EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
+        Slice = "system-tenon.slice";
+        RestartSec = 2;
+        WorkingDirectory = cfg.stateDir;
+      }
+      // (
+        if lib.hasPrefix "/var/lib/" cfg.stateDir then
+          {
+            StateDirectory = lib.removePrefix "/var/lib/" cfg.stateDir;
+            StateDirectoryMode = "0700";
+          }
+        else
+          { ReadWritePaths = [ cfg.stateDir ]; }
+      );
+  }
+  extra
+]

@@ -1,0 +1,153 @@
+# The options of NixOS that the module, or a test, sets. What they bring about on a machine, `supply.py` says.
+{ lib, pkgs, ... }:
+let
+  inherit (lib) mkOption types;
+
+  bool = mkOption { type = types.bool; default = false; };
+  text = default: mkOption { type = types.str; inherit default; };
+  texts = mkOption { type = types.listOf types.str; default = [ ]; };
+  lines = mkOption { type = types.lines; default = ""; };
+  anything = mkOption { type = types.attrsOf types.anything; default = { }; };
+  maybe = type: mkOption { type = types.nullOr type; default = null; };
+  many = options: mkOption { type = types.attrsOf (types.submodule { inherit options; }); default = { }; };
+
+  relations = lib.genAttrs [
+    "after"
+    "before"
+    "bindsTo"
+    "conflicts"
+    "onFailure"
+    "partOf"
+    "requiredBy"
+    "requires"
+    "wantedBy"
+    "wants"
+  ] (_: texts);
+
+  unit = relations // {
+    enable = mkOption { type = types.bool; default = true; };
+    description = text "";
+    documentation = texts;
+    unitConfig = anything;
+    restartTriggers = mkOption { type = types.listOf types.unspecified; default = [ ]; };
+  };
+
+  service = unit // {
+    environment = mkOption { type = types.attrsOf (types.nullOr types.str); default = { }; };
+    path = mkOption { type = types.listOf types.unspecified; default = [ ]; };
+    restartIfChanged = mkOption { type = types.bool; default = true; };
+    stopIfChanged = mkOption { type = types.bool; default = true; };
+    startAt = mkOption { type = types.either types.str (types.listOf types.str); default = [ ]; };
+    serviceConfig = anything;
+  };
+in
+{
+  options = {
+    assertions = mkOption { type = types.listOf types.unspecified; default = [ ]; };
+    warnings = texts;
+
+    users.users = anything;
+    users.groups = anything;
+
+    networking.firewall.allowedTCPPorts = mkOption { type = types.listOf types.port; default = [ ]; };
+    networking.hosts = mkOption { type = types.attrsOf (types.listOf types.str); default = { }; };
+
+    environment.systemPackages = mkOption { type = types.listOf types.unspecified; default = [ ]; };
+    environment.etc = many {
+      text = maybe types.lines;
+      source = maybe types.unspecified;
+      mode = text "symlink";
+    };
+
+    security.acme.acceptTerms = bool;
+    security.acme.defaults.email = maybe types.str;
+
+    systemd.services = many service;
+    systemd.sockets = many (unit // { listenStreams = texts; socketConfig = anything; });
+    systemd.timers = many (unit // { timerConfig = anything; });
+    systemd.paths = many (unit // { pathConfig = anything; });
+    systemd.targets = many unit;
+    systemd.slices = many (unit // { sliceConfig = anything; });
+    systemd.tmpfiles.rules = texts;
+
+    services.postgresql = {
+      enable = bool;
+      enableTCPIP = bool;
+      package = mkOption { type = types.package; default = pkgs.postgresql; };
+      settings = anything;
+      authentication = lines;
+      identMap = lines;
+      ensureDatabases = texts;
+      ensureUsers = mkOption { type = types.listOf types.unspecified; default = [ ]; };
+    };
+
+    services.redis.servers = mkOption {
+      default = { };
+      type = types.attrsOf (
+        types.submodule (
+          { name, ... }:
+          {
+            options = {
+              enable = bool;
+              user = text "redis-${name}";
+              group = text "redis-${name}";
+              port = mkOption { type = types.port; default = 0; };
+              unixSocket = text "/run/redis-${name}/redis.sock";
+              unixSocketPerm = mkOption { type = types.int; default = 660; };
+              save = mkOption { type = types.listOf types.unspecified; default = [ ]; };
+              settings = anything;
+            };
+          }
+        )
+      );
+    };
+
+    services.caddy = {
+      enable = bool;
+      user = text "caddy";
+      group = text "caddy";
+      globalConfig = lines;
+      virtualHosts = many { extraConfig = lines; };
+    };
+
+    services.nginx = {
+      enable = bool;
+      user = text "nginx";
+      group = text "nginx";
+      recommendedTlsSettings = bool;
+      upstreams = many { servers = anything; };
+      virtualHosts = many {
+        forceSSL = bool;
+        enableACME = bool;
+        sslCertificate = maybe types.str;
+        sslCertificateKey = maybe types.str;
+        extraConfig = lines;
+        locations = many {
+          proxyPass = maybe types.str;
+          proxyWebsockets = bool;
+          root = maybe types.str;
+          tryFiles = maybe types.str;
+          extraConfig = lines;
+        };
+      };
+    };
+
+    services.prometheus = {
+      enable = bool;
+      listenAddress = text "127.0.0.1";
+      port = mkOption { type = types.port; default = 9090; };
+      globalConfig = anything;
+      ruleFiles = mkOption { type = types.listOf types.unspecified; default = [ ]; };
+      scrapeConfigs = mkOption { type = types.listOf types.anything; default = [ ]; };
+      exporters = anything;
+    };
+
+    services.grafana = {
+      enable = bool;
+      settings = anything;
+      provision.enable = bool;
+      provision.datasources.settings.datasources = mkOption { type = types.listOf types.anything; default = [ ]; };
+      provision.dashboards.settings.providers = mkOption { type = types.listOf types.anything; default = [ ]; };
+    };
+  };
+}

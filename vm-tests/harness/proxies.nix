@@ -1,0 +1,86 @@
+# What Caddy, nginx and Prometheus are told, as files.
+{ lib }:
+let
+  caddyfile =
+    caddy:
+    lib.optionalString (caddy.globalConfig != "") "{\n${caddy.globalConfig}}\n\n"
+    + lib.concatStringsSep "\n" (
+      lib.mapAttrsToList (name: host: "${name} {\n${indented host.extraConfig}}\n") caddy.virtualHosts
+    );
+  indented = text: lib.concatMapStrings (line: "\t${line}\n") (lib.filter (line: line != "") (lib.splitString "\n" text));
+
+  location = name: one: ''
+    	location ${name} {
+    ${indented2 (
+      lib.optional (one.proxyPass != null) "proxy_pass ${one.proxyPass};"
+      ++ lib.optionals one.proxyWebsockets [
+        "proxy_http_version 1.1;"
+        "proxy_set_header Upgrade $http_upgrade;"
+        "proxy_set_header Connection $connection_upgrade;"
+      ]
+      ++ lib.optional (one.root != null) "root ${one.root};"
+      ++ lib.optional (one.tryFiles != null) "try_files ${one.tryFiles};"
+      ++ lib.filter (line: line != "") (lib.splitString "\n" one.extraConfig)
+    )}	}
+  '';
+  indented2 = lib.concatMapStrings (line: "\t\t${line}\n");
+
+  server =
+    name: host:
+    let
+      certificate = if host.enableACME then "/var/lib/acme/${name}/fullchain.pem" else host.sslCertificate;
+      key = if host.enableACME then "/var/lib/acme/${name}/key.pem" else host.sslCertificateKey;
+    in
+    lib.optionalString host.forceSSL ''
+      server {
+      	listen 80;
+      	listen [::]:80;
+      	server_name ${name};
+      	return 301 https://$host$request_uri;
+      }
+    ''
+    + ''
+      server {
+      	listen ${if host.forceSSL then "443 ssl" else "80"};
+      	listen [::]:${if host.forceSSL then "443 ssl" else "80"};
+      	server_name ${name};
+    ''
+    + lib.optionalString host.forceSSL ''
+      	ssl_certificate ${toString certificate};
+      	ssl_certificate_key ${toString key};
+    ''
+    + lib.concatStrings (lib.mapAttrsToList location host.locations)
+    + "}\n";
+
+  upstream =
+    name: one:
+    "upstream ${name} {\n${lib.concatStrings (lib.mapAttrsToList (address: _: "\tserver ${address};\n") one.servers)}}\n";
+in
+{
+  inherit caddyfile;
+
+  # A site, to be included in a block `http`.
+  nginxSite =
+    nginx:
+    "map $http_upgrade $connection_upgrade {\n\tdefault upgrade;\n\t'' close;\n}\n"
+    + lib.concatStrings (lib.mapAttrsToList upstream nginx.upstreams)
+    + lib.concatStrings (lib.mapAttrsToList server nginx.virtualHosts);
+
+  nginxConfig = nginx: site: ''
+    user ${nginx.user} ${nginx.group};
+    events {}
+    http {
+    	include /etc/nginx/mime.types;
+    	access_log off;
+    ${indented site}}
+  '';
+
+  # JSON is YAML.
+  prometheusConfig =
+    prometheus:
+    builtins.toJSON {
+      global = prometheus.globalConfig;
+      rule_files = map toString prometheus.ruleFiles;
+      scrape_configs = prometheus.scrapeConfigs;
+    };
+}

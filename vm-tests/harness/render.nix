@@ -1,0 +1,64 @@
+# The module with a configuration, as a plan of what would be on a machine: files, links, accounts, and what the services
+# of NixOS are asked for.
+{
+  lib ? import ./lib,
+  module ? ../../nixos-module,
+  configuration ? { },
+  platform ? "nixos",
+}:
+let
+  pkgs = import ./pkgs.nix { inherit lib platform; };
+  units = import ./units.nix { inherit lib platform; };
+  proxies = import ./proxies.nix { inherit lib; };
+
+  evaluated = lib.evalModules {
+    modules = [
+      ./nixos.nix
+      module
+      configuration
+      { _module.args.pkgs = pkgs; }
+    ];
+  };
+  inherit (evaluated) config;
+  inherit (config) services;
+
+  rendered = units config.systemd;
+
+  etc = lib.mapAttrs' (
+    name: entry: lib.nameValuePair "etc/${name}" (if entry.text != null then entry.text else contents entry.source)
+  ) config.environment.etc;
+  contents = source: if builtins.isPath source then builtins.readFile source else source.text;
+
+  # Programs whose text is ours: `tenon` for administrators.
+  scripts = lib.filter (package: package ? program) config.environment.systemPackages;
+  placeOf =
+    script: if platform == "debian" then "usr/local/s${script.program}" else lib.removePrefix "/" "${script.outPath}/${script.program}";
+in
+{
+  files = rendered.files // etc // lib.listToAttrs (map (script: lib.nameValuePair (placeOf script) script.text) scripts);
+  executables = map placeOf scripts;
+  inherit (rendered) links;
+
+  inherit (config.users) users groups;
+  inherit (config.networking) hosts;
+  ports = config.networking.firewall.allowedTCPPorts;
+  tmpfiles = config.systemd.tmpfiles.rules;
+  packages = lib.listToAttrs (map (package: lib.nameValuePair package.outPath package.pname) pkgs.installable);
+  systemPackages = map toString config.environment.systemPackages;
+
+  services = {
+    postgresql = removeAttrs services.postgresql [ "package" ] // { inherit (services.postgresql.package) version; };
+    redis = services.redis.servers;
+    caddy = { inherit (services.caddy) enable; configFile = proxies.caddyfile services.caddy; };
+    nginx =
+      let
+        site = proxies.nginxSite services.nginx;
+      in
+      { inherit (services.nginx) enable; inherit site; configFile = proxies.nginxConfig services.nginx site; };
+    prometheus = { inherit (services.prometheus) enable listenAddress port; configFile = proxies.prometheusConfig services.prometheus; };
+    inherit (services) grafana;
+  };
+
+  failedAssertions = map (one: one.message) (lib.filter (one: !one.assertion) config.assertions);
+  inherit (config) warnings;
+}
