@@ -1,7 +1,8 @@
-//! From a socket that somebody else opened to answered requests, until told to stop.
+//! From sockets that somebody else opened to answered requests, until told to stop.
 
 use std::{io::Result, os::unix::net, sync::Arc, time::Duration};
 
+use futures_util::future::try_join_all;
 use salvo::{
     Server, Service,
     conn::{
@@ -23,8 +24,29 @@ pub enum Listener {
     Unix(net::UnixListener),
 }
 
-/// Answers requests until `stopping` is cancelled; then accepts no more and gives those that run `grace`.
+/// Answers requests on all `listeners` until `stopping` is cancelled; then accepts no more and gives those that run
+/// `grace`. What waits in a socket that somebody else keeps open is left to whoever serves it next.
 pub async fn serve(
+    service: Service,
+    listeners: Vec<Listener>,
+    stopping: CancellationToken,
+    grace: Duration,
+) -> Result<()> {
+    let serving =
+        listeners.into_iter().map(|listener| serve_one(again(&service), listener, stopping.clone(), grace));
+    try_join_all(serving).await.map(drop)
+}
+
+/// The same service: its parts are shared.
+fn again(service: &Service) -> Service {
+    let mut same = Service::new(Arc::clone(&service.router));
+    same.catcher.clone_from(&service.catcher);
+    same.hoops.clone_from(&service.hoops);
+    same.allowed_media_types = Arc::clone(&service.allowed_media_types);
+    same
+}
+
+async fn serve_one(
     service: Service,
     listener: Listener,
     stopping: CancellationToken,
@@ -157,21 +179,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_of_either_kind_is_served_until_it_is_stopped() {
+    async fn sockets_of_either_kind_are_served_until_they_are_stopped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = tcp.local_addr().unwrap();
         let unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let stopping = CancellationToken::new();
-        let service = || Service::new(Router::new().get(well));
-        let serving = async {
-            tokio::try_join!(
-                serve(service(), Listener::Tcp(tcp), stopping.clone(), GRACE),
-                serve(service(), Listener::Unix(unix), stopping.clone(), GRACE),
-            )
-            .unwrap();
-        };
+        let service = Service::new(Router::new().get(well));
+        let listeners = vec![Listener::Tcp(tcp), Listener::Unix(unix)];
+        let serving = async { serve(service, listeners, stopping.clone(), GRACE).await.unwrap() };
         let asking = async {
             let tcp = answer(tokio::net::TcpStream::connect(address).await.unwrap()).await;
             let unix = answer(tokio::net::UnixStream::connect(&path).await.unwrap()).await;

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{self, demo::DemoOptions, jobs::JobsCommand, token::TokenCommand, user::UserCommand},
-    config::{Config, ConfigError, from_process},
+    config::{Config, ConfigError, Sources, from_process},
     database,
     output::{self, Output},
 };
@@ -45,15 +45,15 @@ enum Command {
     ///
     /// Needs database.url, and a database at this release (`tenon migrate`). Listens on the socket that systemd
     /// passes, or else on the configured socket or address.
-    Serve,
+    Serve(ServiceOptions),
     /// Run jobs: mails, cleaning up, whatever is done after the answer.
     ///
     /// Needs database.url, and a database at this release. Any number may run, on any machine.
-    Worker,
+    Worker(ServiceOptions),
     /// Enqueue what is done regularly.
     ///
     /// Needs database.url, and a database at this release. Any number may run; one of them leads.
-    Scheduler,
+    Scheduler(ServiceOptions),
     /// Administer people's accounts.
     #[command(subcommand)]
     User(UserCommand),
@@ -102,6 +102,13 @@ struct UpOptions {
     ephemeral: bool,
 }
 
+#[derive(Debug, Args)]
+struct ServiceOptions {
+    /// Address and port that answers /metrics, /health and /readiness; each process of a machine needs its own.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
+}
+
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Check a configuration file without starting anything.
@@ -132,9 +139,9 @@ pub(crate) fn run() -> ExitCode {
 async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
     match cli.command.unwrap_or_else(|| Command::Up(UpOptions::default())) {
         Command::Up(options) => up(&cli.global, options, output).await,
-        Command::Serve => commands::serve::run(&cli.global.load()?).await,
-        Command::Worker => commands::worker::run(&cli.global.load()?).await,
-        Command::Scheduler => commands::scheduler::run(&cli.global.load()?).await,
+        Command::Serve(options) => commands::serve::run(&cli.global.service(&options)).await,
+        Command::Worker(options) => commands::worker::run(&cli.global.service(&options)).await,
+        Command::Scheduler(options) => commands::scheduler::run(&cli.global.service(&options)).await,
         Command::User(command) => commands::user::run(command, &cli.global.load()?, output).await,
         Command::Token(command) => commands::token::run(command, &cli.global.load()?, output).await,
         Command::DemoData(options) => commands::demo::run(&options, &cli.global.load()?, output).await,
@@ -168,6 +175,15 @@ async fn up(global: &Global, options: UpOptions, output: &Output) -> anyhow::Res
 impl Global {
     fn load(&self) -> Result<Config, ConfigError> {
         from_process(self.config.as_deref()).load()
+    }
+
+    /// Where a process that runs on reads its configuration from, now and whenever it is to again.
+    fn service(&self, options: &ServiceOptions) -> Sources {
+        let mut sources = from_process(self.config.as_deref());
+        if let Some(address) = options.metrics_listen {
+            sources.options.push(("--metrics-listen", "metrics.listen", address.to_string()));
+        }
+        sources
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod migrate;
 pub(crate) mod openapi;
 pub(crate) mod scheduler;
 pub(crate) mod serve;
+mod service;
 mod shell;
 pub(crate) mod token;
 pub(crate) mod up;

@@ -16,6 +16,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::systemd::Supervisor;
 
+/// Of the time to stop, what is left for telling others: handing jobs back, writing down what was used.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How long what runs may go on, so that the process is done within `grace`.
+pub(crate) fn grace_of_work(grace: Duration) -> Duration {
+    grace.saturating_sub(FAREWELL.min(grace / 4))
+}
+
 /// The tasks of this process, and whether it is stopping.
 #[derive(Debug, Clone)]
 pub(crate) struct Lifecycle {
@@ -79,6 +87,20 @@ impl Lifecycle {
         });
     }
 
+    /// Does `reload` whenever the process is sent SIGHUP.
+    pub(crate) fn on_hangup(&self, reload: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let supervisor = Arc::clone(&self.supervisor);
+        self.background(async move {
+            while hangup.recv().await.is_some() {
+                supervisor.reloading();
+                reload();
+                supervisor.ready();
+            }
+        });
+        Ok(())
+    }
+
     /// Says that the process is ready, waits until it is to stop, and gives its tasks `grace` to finish.
     pub(crate) async fn run(self, grace: Duration) -> anyhow::Result<()> {
         self.supervisor.ready();
@@ -134,7 +156,7 @@ impl Lifecycle {
 mod tests {
     use std::time::Duration;
 
-    use super::Lifecycle;
+    use super::{Lifecycle, grace_of_work};
 
     const GRACE: Duration = Duration::from_secs(10);
 
@@ -156,6 +178,13 @@ mod tests {
         let lifecycle = Lifecycle::begin().unwrap();
         lifecycle.essential("worker", async { Ok(()) });
         assert_eq!(lifecycle.run(GRACE).await.unwrap_err().to_string(), "the worker ended by itself");
+    }
+
+    #[test]
+    fn work_ends_before_the_process_must() {
+        assert_eq!(grace_of_work(Duration::from_secs(30)), Duration::from_secs(27));
+        assert_eq!(grace_of_work(Duration::from_secs(2)), Duration::from_millis(1500));
+        assert_eq!(grace_of_work(Duration::ZERO), Duration::ZERO);
     }
 
     #[tokio::test]

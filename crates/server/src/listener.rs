@@ -1,4 +1,4 @@
-//! Where requests come in: a socket passed by systemd, or one of our own.
+//! Where requests come in: the sockets passed by systemd, or one of our own.
 //!
 //! A passed socket outlives the process, so that connections wait in it during a restart.
 
@@ -14,21 +14,27 @@ use tenon_http::serve::Listener;
 
 use crate::config::{Config, Server};
 
-/// The socket to serve on.
-pub(crate) fn open(config: &Server) -> anyhow::Result<Listener> {
-    if let Some(passed) = passed()? {
+/// The sockets to serve on: at least one.
+pub(crate) fn open(config: &Server) -> anyhow::Result<Vec<Listener>> {
+    let passed = passed()?;
+    if !passed.is_empty() {
         return Ok(passed);
     }
-    match &config.unix_socket {
+    let own = match &config.unix_socket {
         Some(path) => bind_unix(path).map(Listener::Unix),
         None => TcpListener::bind(config.listen)
             .map(Listener::Tcp)
             .with_context(|| format!("cannot listen on {}", config.listen)),
-    }
+    };
+    Ok(vec![own?])
 }
 
-/// Where `listener` can be reached, for people.
-pub(crate) fn address(listener: &Listener) -> String {
+/// Where `listeners` can be reached, for people.
+pub(crate) fn addresses(listeners: &[Listener]) -> String {
+    listeners.iter().map(address).collect::<Vec<_>>().join(" and ")
+}
+
+fn address(listener: &Listener) -> String {
     match listener {
         Listener::Tcp(tcp) => tcp.local_addr().map(|address| format!("http://{address}")).ok(),
         Listener::Unix(unix) => unix
@@ -40,11 +46,14 @@ pub(crate) fn address(listener: &Listener) -> String {
 }
 
 /// The configuration with the port that the system chose in the public URL, where it was left to the system.
-pub(crate) fn with_public_url(config: &Config, listener: &Listener) -> Config {
+pub(crate) fn with_public_url(config: &Config, listeners: &[Listener]) -> Config {
     let mut config = config.clone();
-    if let Listener::Tcp(tcp) = listener
-        && config.public_url.port() == Some(0)
-        && let Ok(address) = tcp.local_addr()
+    let bound = listeners.iter().find_map(|listener| match listener {
+        Listener::Tcp(tcp) => tcp.local_addr().ok(),
+        Listener::Unix(_) => None,
+    });
+    if config.public_url.port() == Some(0)
+        && let Some(address) = bound
     {
         // Fails only for URLs that have no host, and those have no port either.
         let _ = config.public_url.set_port(Some(address.port()));
@@ -52,18 +61,22 @@ pub(crate) fn with_public_url(config: &Config, listener: &Listener) -> Config {
     config
 }
 
-/// The first socket that systemd passed.
-fn passed() -> anyhow::Result<Option<Listener>> {
+/// Every socket that systemd passed, of either kind.
+fn passed() -> anyhow::Result<Vec<Listener>> {
     let mut passed = ListenFd::from_env();
-    if passed.len() == 0 {
-        return Ok(None);
+    let mut listeners = Vec::with_capacity(passed.len());
+    for place in 0..passed.len() {
+        // Asked for the wrong family, `listenfd` gives an error and keeps the socket.
+        if let Ok(Some(tcp)) = passed.take_tcp_listener(place) {
+            listeners.push(Listener::Tcp(tcp));
+        } else {
+            let unix = passed
+                .take_unix_listener(place)
+                .with_context(|| format!("socket {} of those passed by systemd cannot be used", place + 1))?;
+            listeners.extend(unix.map(Listener::Unix));
+        }
     }
-    // Asked for the wrong family, `listenfd` gives an error and keeps the socket.
-    if let Ok(Some(tcp)) = passed.take_tcp_listener(0) {
-        return Ok(Some(Listener::Tcp(tcp)));
-    }
-    let unix = passed.take_unix_listener(0).context("the socket passed by systemd cannot be used")?;
-    Ok(unix.map(Listener::Unix))
+    Ok(listeners)
 }
 
 /// Binds `path`, which a process that was killed may have left behind.

@@ -11,9 +11,10 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge}
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tenon_db::Db;
 use tracing_subscriber::{
-    EnvFilter,
+    EnvFilter, Registry,
     fmt::{format::JsonFields, writer::BoxMakeWriter},
     layer::SubscriberExt,
+    reload,
     util::SubscriberInitExt,
 };
 
@@ -37,18 +38,37 @@ pub(crate) enum Face {
     Service,
 }
 
+/// How much is logged, while it is logged.
+pub(crate) struct LogLevel {
+    filter: reload::Handle<EnvFilter, Registry>,
+    unset: &'static str,
+}
+
+impl LogLevel {
+    /// Logs as much as `config` says from now on, and answers how much that is.
+    pub(crate) fn set(&self, config: &Log) -> anyhow::Result<String> {
+        let level = config.level.as_deref().unwrap_or(self.unset);
+        self.filter.reload(filter(level)?).context("nothing is logged any more")?;
+        Ok(level.to_owned())
+    }
+}
+
+/// Salvo says what we say ourselves, unless it is asked to.
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::builder()
+        .parse(format!("salvo_core=warn,{level}"))
+        .with_context(|| format!("log.level: {level} is not a level"))
+}
+
 /// Sends the log where it belongs, in the configured shape.
-pub(crate) fn log(config: &Log, face: Face) -> anyhow::Result<()> {
+pub(crate) fn log(config: &Log, face: Face) -> anyhow::Result<LogLevel> {
     let terminal = match face {
         Face::Person => std::io::stderr().is_terminal(),
         Face::Service => std::io::stdout().is_terminal(),
     };
     let unset = if terminal && face == Face::Person { "warn" } else { "info" };
     let level = config.level.as_deref().unwrap_or(unset);
-    // Salvo says what we say ourselves, unless it is asked to.
-    let filter = EnvFilter::builder()
-        .parse(format!("salvo_core=warn,{level}"))
-        .with_context(|| format!("log.level: {level} is not a level"))?;
+    let (filter, handle) = reload::Layer::new(filter(level)?);
     let text = match config.format {
         LogFormat::Auto => terminal,
         LogFormat::Json => false,
@@ -65,7 +85,7 @@ pub(crate) fn log(config: &Log, face: Face) -> anyhow::Result<()> {
     } else {
         registry.with(layer.fmt_fields(JsonFields::new()).event_format(json::Lines)).try_init()?;
     }
-    Ok(())
+    Ok(LogLevel { filter: handle, unset })
 }
 
 /// The recorded figures.

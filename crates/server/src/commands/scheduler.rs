@@ -5,20 +5,13 @@ use std::sync::Arc;
 use tenon_app::App;
 use tenon_db::migrations;
 
-use super::serve;
-use crate::{
-    config::Config,
-    database::Database,
-    lifecycle::Lifecycle,
-    telemetry::{self, Face, Figures},
-    wiring,
-};
+use super::{serve, service};
+use crate::{config::Sources, database::Database, lifecycle::Lifecycle, wiring};
 
 /// Schedules until told to stop.
-pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
-    telemetry::log(&config.log, Face::Service)?;
-    let figures = Figures::record()?;
-    let lifecycle = Lifecycle::begin()?;
+pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
+    let config = &sources.load()?;
+    let (figures, lifecycle) = service::begin(sources, config)?;
     let database = Database::configured(config)?;
     migrations::check(&database.db).await?;
     let app = wiring::app(config, database.db.clone()).await?;

@@ -16,12 +16,13 @@ use tenon_http::{
     serve::{self, Listener},
 };
 
+use super::service;
 use crate::{
-    config::Config,
+    config::{Config, Sources},
     database::Database,
-    lifecycle::Lifecycle,
+    lifecycle::{Lifecycle, grace_of_work},
     listener,
-    telemetry::{self, Face, Figures, endpoint::Endpoint},
+    telemetry::{Figures, endpoint::Endpoint},
     wiring,
 };
 
@@ -29,31 +30,31 @@ use crate::{
 const TOKEN_USES: Duration = Duration::from_secs(30);
 
 /// Serves until told to stop.
-pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
-    telemetry::log(&config.log, Face::Service)?;
-    let figures = Figures::record()?;
-    let lifecycle = Lifecycle::begin()?;
-    let database = Database::configured(config)?;
-    let listener = listener::open(&config.server)?;
-    let config = listener::with_public_url(config, &listener);
+pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
+    let config = sources.load()?;
+    let (figures, lifecycle) = service::begin(sources, &config)?;
+    let database = Database::configured(&config)?;
+    let listeners = listener::open(&config.server)?;
+    let config = listener::with_public_url(&config, &listeners);
     migrations::check(&database.db).await?;
     let app = wiring::app(&config, database.db.clone()).await?;
     start_metrics(&config, figures, &app, checks(&config, &app, &lifecycle), &lifecycle).await?;
-    start_http(&config, &app, listener, &lifecycle);
+    start_http(&config, &app, listeners, &lifecycle);
     lifecycle.run(config.server.shutdown_grace.duration()).await
 }
 
 /// Starts to answer requests.
-pub(crate) fn start_http(config: &Config, app: &Arc<App>, listener: Listener, lifecycle: &Lifecycle) {
-    let address = listener::address(&listener);
+pub(crate) fn start_http(config: &Config, app: &Arc<App>, listeners: Vec<Listener>, lifecycle: &Lifecycle) {
+    let address = listener::addresses(&listeners);
     let hub = Hub::start(Arc::clone(app), lifecycle.tasks().clone(), lifecycle.stopping());
     let frame = Frame::around(app, wiring::http(config)).asking(checks(config, app, lifecycle)).with(hub);
     start_token_uses(app, lifecycle);
     let service = tenon_http::assemble(api::table(), frame).service;
-    let grace = config.server.shutdown_grace.duration();
+    let grace = grace_of_work(config.server.shutdown_grace.duration());
     let stopping = lifecycle.stopping();
-    lifecycle
-        .essential("HTTP server", async move { Ok(serve::serve(service, listener, stopping, grace).await?) });
+    lifecycle.essential("HTTP server", async move {
+        Ok(serve::serve(service, listeners, stopping, grace).await?)
+    });
     tracing::info!(address, url = %config.public_url, "Tenon answers at {address}");
 }
 

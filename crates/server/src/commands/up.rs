@@ -26,17 +26,17 @@ pub(crate) async fn run(config: &Config, output: &Output) -> anyhow::Result<()> 
     telemetry::log(&config.log, Face::Person)?;
     let figures = Figures::record()?;
     let lifecycle = Lifecycle::begin()?;
-    let listener = listener::open(&config.server)?;
-    let config = listener::with_public_url(config, &listener);
+    let listeners = listener::open(&config.server)?;
+    let config = listener::with_public_url(config, &listeners);
     let database = Database::own(&config).await?;
-    let ran = run_on(&config, listener, &database, figures, lifecycle, output).await;
+    let ran = run_on(&config, listeners, &database, figures, lifecycle, output).await;
     let closed = database.close().await;
     ran.and(closed)
 }
 
 async fn run_on(
     config: &Config,
-    listener: Listener,
+    listeners: Vec<Listener>,
     database: &Database,
     figures: Figures,
     lifecycle: Lifecycle,
@@ -47,12 +47,12 @@ async fn run_on(
         tracing::info!(migrations = applied.len(), "Brought the database to this release");
     }
     let app = wiring::app(config, database.db.clone()).await?;
-    let address = listener::address(&listener);
+    let address = listener::addresses(&listeners);
     let claim = tenon_app::claims::open(&app, "start").await?;
     serve::start_metrics(config, figures, &app, serve::checks(config, &app, &lifecycle), &lifecycle).await?;
     worker::start(config, &app, &lifecycle)?;
     scheduler::start(&app, &lifecycle);
-    serve::start_http(config, &app, listener, &lifecycle);
+    serve::start_http(config, &app, listeners, &lifecycle);
     output.say(&greeting::Greeting::new(config, &address, database, claim.as_deref()))?;
     lifecycle.run(config.server.shutdown_grace.duration()).await
 }

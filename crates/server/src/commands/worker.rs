@@ -7,12 +7,11 @@ use tenon_app::{App, worker::Worker};
 use tenon_core::jobs::QUEUES;
 use tenon_db::migrations;
 
-use super::serve;
+use super::{serve, service};
 use crate::{
-    config::Config,
+    config::{Config, Sources},
     database::Database,
-    lifecycle::Lifecycle,
-    telemetry::{self, Face, Figures},
+    lifecycle::{Lifecycle, grace_of_work},
     wiring,
 };
 
@@ -20,14 +19,11 @@ use crate::{
 const LEASE: Duration = Duration::from_secs(30);
 /// Most jobs taken ahead, while they are short.
 const PREFETCH: usize = 200;
-/// Of the time to stop, what is left for handing jobs back.
-const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Works until told to stop.
-pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
-    telemetry::log(&config.log, Face::Service)?;
-    let figures = Figures::record()?;
-    let lifecycle = Lifecycle::begin()?;
+pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
+    let config = &sources.load()?;
+    let (figures, lifecycle) = service::begin(sources, config)?;
     let database = Database::configured(config)?;
     migrations::check(&database.db).await?;
     let app = wiring::app(config, database.db.clone()).await?;
@@ -56,7 +52,7 @@ pub(crate) fn start(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> a
             .context("worker.concurrency is too large for this machine")?,
         prefetch: PREFETCH,
         lease: LEASE,
-        grace: config.server.shutdown_grace.duration().saturating_sub(FAREWELL),
+        grace: grace_of_work(config.server.shutdown_grace.duration()),
     };
     lifecycle.tasks().spawn(worker.run(lifecycle.stopping()));
     Ok(())

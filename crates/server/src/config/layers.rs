@@ -41,7 +41,7 @@ impl ConfigError {
 }
 
 /// Where values come from, weakest first: defaults, file, environment, files of secrets, command line.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
     /// The file of `--config` or `$TENON_CONFIG`.
     pub(crate) file: Option<PathBuf>,

@@ -46,6 +46,14 @@ impl Supervisor {
         self.tell("READY=1");
     }
 
+    /// Says that a reload began; [`Supervisor::ready`] says that it is over. systemd tells by the time which of
+    /// several reloads is meant.
+    pub(super) fn reloading(&self) {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000;
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+    }
+
     pub(super) fn stopping(&self) {
         self.tell("STOPPING=1");
     }
@@ -91,11 +99,16 @@ mod tests {
         let supervisor = Supervisor::at(path.to_str(), Some(Duration::from_secs(10)));
         supervisor.ready();
         supervisor.stopping();
+        supervisor.reloading();
         let mut buffer = [0; 64];
         let length = heard.recv(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"READY=1");
         let length = heard.recv(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"STOPPING=1");
+        let length = heard.recv(&mut buffer).unwrap();
+        let told = std::str::from_utf8(&buffer[..length]).unwrap();
+        let micros = told.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+        assert!(micros.parse::<u64>().unwrap() > 0, "{told}");
         assert_eq!(supervisor.watchdog(), Some(Duration::from_secs(5)));
     }
 

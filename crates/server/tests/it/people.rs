@@ -15,10 +15,21 @@ use crate::{
 
 /// Runs `tenon` with `input` to read.
 pub(crate) fn with_input(dir: &Path, arguments: &[&str], input: &str) -> std::process::Output {
+    with_input_and(dir, arguments, input, &[])
+}
+
+/// The same, with more in its environment.
+pub(crate) fn with_input_and(
+    dir: &Path,
+    arguments: &[&str],
+    input: &str,
+    environment: &[(String, String)],
+) -> std::process::Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tenon"))
         .args(arguments)
         .current_dir(dir)
         .env_remove("TENON_CONFIG")
+        .envs(environment.iter().cloned())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -42,7 +42,7 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let service = tenon_http::service(app, hub, test.frame.clone(), vec![]).service;
         let stopping = test.shutdown.clone();
-        tokio::spawn(serve(service, Listener::Tcp(listener), stopping, Duration::from_secs(1)));
+        tokio::spawn(serve(service, vec![Listener::Tcp(listener)], stopping, Duration::from_secs(1)));
         Self { address }
     }
 
