@@ -17,10 +17,10 @@ let
     description = "Tenon API socket";
     wantedBy = [ "sockets.target" ];
     partOf = [ "tenon.target" ];
-    listenStreams = [
-      (if topology.onUnixSocket then api.socket else "${cfg.listen.address}:${toString api.port}")
-    ];
-    socketConfig = mkIf topology.onUnixSocket {
+    listenStreams =
+      lib.optional topology.proxied api.socket
+      ++ lib.optional (cfg.listen.address != null) "${cfg.listen.address}:${toString api.port}";
+    socketConfig = mkIf topology.proxied {
       SocketUser = cfg.user;
       SocketGroup = proxyGroup;
       SocketMode = "0660";
@@ -54,11 +54,11 @@ in
 {
   options.services.tenon = {
     instances = mkOption {
-      type = types.ints.positive;
+      type = types.ints.unsigned;
       default = 1;
       example = 3;
       description = ''
-        How many API processes run on this machine. One is `tenon.service`; several are `tenon@1.service` and so on, and
+        How many API processes run on this machine; none on one that only works. One is `tenon.service`; several are `tenon@1.service` and so on, and
         the proxy shares requests among them.
       '';
     };
@@ -66,10 +66,10 @@ in
     listen = {
       address = mkOption {
         type = types.nullOr types.str;
-        default = if cfg.proxy.caddy.enable || cfg.proxy.nginx.enable then null else "127.0.0.1";
+        default = if topology.proxied then null else "127.0.0.1";
         defaultText = lib.literalExpression ''if proxy.caddy.enable || proxy.nginx.enable then null else "127.0.0.1"'';
         example = "10.0.0.5";
-        description = "Address to listen on by TCP, for a proxy elsewhere. Null means a unix socket that only the local proxy can enter.";
+        description = "Address to listen on by TCP, for a proxy elsewhere. The proxy of this machine has a unix socket, which nobody else can enter.";
       };
       port = mkOption {
         type = types.port;
@@ -85,7 +85,7 @@ in
 
     assertions = [
       {
-        assertion = cfg.instances == 1 || cfg.redis.enable;
+        assertion = cfg.instances > 1 -> cfg.redis.enable;
         message = "services.tenon: ${toString cfg.instances} instances hear of each other's events through Redis: set services.tenon.redis.enable, or run one instance.";
       }
     ];

@@ -9,7 +9,7 @@ let
     if database.createLocally then
       "postgres:///${database.name}?host=/run/postgresql&user=${database.user}"
     else
-      "postgres://${database.user}@${database.host}:${toString database.port}/${database.name}";
+      "postgres://${database.user}@${toString database.host}:${toString database.port}/${database.name}";
 in
 {
   options.services.tenon.database = {

@@ -77,6 +77,10 @@ in
         message = "services.tenon: nobody could find this installation: set services.tenon.domain, or services.tenon.settings.public_url when the proxy is elsewhere.";
       }
       {
+        assertion = !lib.hasPrefix builtins.storeDir (toString cfg.environmentFile);
+        message = "services.tenon.environmentFile would be in the store, where everybody can read it. Write the path of a file outside of it, as text.";
+      }
+      {
         assertion = !(cfg.settings ? metrics && cfg.settings.metrics ? listen);
         message = "services.tenon.settings.metrics.listen cannot be set: every process needs an address of its own, see services.tenon.monitoring.firstPort.";
       }

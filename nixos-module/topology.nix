@@ -29,6 +29,6 @@ in
   scheduler = lib.filter (process: process.role == "scheduler") numbered;
   workers = lib.filter (process: process.role == "worker") numbered;
 
-  # Where a proxy on this machine, or elsewhere, finds the API.
-  onUnixSocket = cfg.listen.address == null;
+  # Whether a proxy of this machine is in front: it enters by unix sockets.
+  proxied = cfg.proxy.caddy.enable || cfg.proxy.nginx.enable;
 }

@@ -6,11 +6,9 @@ let
   inherit (cfg.proxy) caddy;
   topology = import ../topology.nix { inherit config lib; };
 
-  upstreams = lib.concatMapStringsSep " " (
-    api: if topology.onUnixSocket then "unix/${api.socket}" else "${cfg.listen.address}:${toString api.port}"
-  ) topology.apis;
+  upstreams = lib.concatMapStringsSep " " (api: "unix/${api.socket}") topology.apis;
 
-  # A process that restarts takes no connections for a moment when it has no socket of systemd's; then another is tried.
+  # A process that hangs is left alone for a while.
   several = ''
     	lb_policy least_conn
     	lb_try_duration 5s

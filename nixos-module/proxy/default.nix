@@ -7,7 +7,7 @@ let
   inherit (lib) mkIf mkOption types;
   cfg = config.services.tenon;
   inherit (cfg.proxy) caddy nginx;
-  proxied = caddy.enable || nginx.enable;
+  inherit (import ../topology.nix { inherit config lib; }) proxied;
 in
 {
   imports = [
@@ -30,7 +30,7 @@ in
 
   config = mkIf cfg.enable {
     # Without a proxy of ours there is somebody else's; on this machine, unless the address says otherwise.
-    services.tenon.settings.server.trusted_proxies = mkIf (!proxied && lib.hasPrefix "127." cfg.listen.address) (
+    services.tenon.settings.server.trusted_proxies = mkIf (!proxied && lib.hasPrefix "127." (toString cfg.listen.address)) (
       lib.mkDefault [ "127.0.0.1" "::1" ]
     );
 
@@ -44,6 +44,10 @@ in
       {
         assertion = proxied -> cfg.domain != null;
         message = "services.tenon.proxy: a proxy needs the name that it serves: set services.tenon.domain.";
+      }
+      {
+        assertion = proxied -> cfg.instances > 0;
+        message = "services.tenon.proxy: this machine runs no API to be a proxy for: set services.tenon.instances, or leave services.tenon.domain unset and set services.tenon.settings.public_url.";
       }
       {
         assertion = !(caddy.enable && nginx.enable);

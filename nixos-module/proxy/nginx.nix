@@ -6,14 +6,7 @@ let
   inherit (cfg.proxy) nginx;
   topology = import ../topology.nix { inherit config lib; };
 
-  servers = lib.listToAttrs (
-    map (
-      api:
-      lib.nameValuePair (
-        if topology.onUnixSocket then "unix:${api.socket}" else "${cfg.listen.address}:${toString api.port}"
-      ) { }
-    ) topology.apis
-  );
+  servers = lib.listToAttrs (map (api: lib.nameValuePair "unix:${api.socket}" { }) topology.apis);
 
   # Uploads are handed on as they come, and websockets may be silent for as long as the program lets them.
   toProgram = {

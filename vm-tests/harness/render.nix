@@ -11,14 +11,7 @@ let
   units = import ./units.nix { inherit lib platform; };
   proxies = import ./proxies.nix { inherit lib; };
 
-  evaluated = lib.evalModules {
-    modules = [
-      ./nixos.nix
-      module
-      configuration
-      { _module.args.pkgs = pkgs; }
-    ];
-  };
+  evaluated = import ./evaluated.nix { inherit lib module configuration platform pkgs; };
   inherit (evaluated) config;
   inherit (config) services;
 

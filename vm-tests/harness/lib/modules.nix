@@ -144,6 +144,6 @@ in
           evaluated.config;
     in
     {
-      inherit config options;
+      inherit config freeform options;
     };
 }

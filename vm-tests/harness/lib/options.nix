@@ -56,10 +56,7 @@ let
       block = open: close: items: if items == [ ] then "${open} ${close}" else "${open}\n${builtins.concatStringsSep "" (lines items)}${indent}${close}";
     in
     if isList value then
-      if builtins.all (item: !(isAttrs item)) value then
-        "[ ${builtins.concatStringsSep "" (map (item: "${pretty indent item} ") value)}]"
-      else
-        block "[" "]" (map (pretty deeper) value)
+      block "[" "]" (map (pretty deeper) value)
     else if isAttrs value then
       block "{" "}" (map (name: "${name} = ${pretty deeper value.${name}};") (attrNames value))
     else if value == null then

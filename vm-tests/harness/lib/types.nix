@@ -31,8 +31,8 @@ let
   at = builtins.concatStringsSep ".";
 
   type =
-    { name, description ? name, check ? (_: true), merge ? equal, nested ? (_: { }), ... }@given:
-    { _type = "option-type"; inherit name description check merge nested; } // given;
+    { name, description ? name, class ? null, check ? (_: true), merge ? equal, nested ? (_: { }), ... }@given:
+    { _type = "option-type"; inherit name description class check merge nested; } // given;
 
   # All definitions must say the same.
   equal =
@@ -42,7 +42,9 @@ let
     else
       throw "The option `${at location}' has conflicting definition values.";
 
-  integer = description: accept: type { name = "int"; inherit description; check = x: isInt x && accept x; };
+  integer =
+    description: accept:
+    type { name = "int"; inherit description; class = "nonRestrictiveClause"; check = x: isInt x && accept x; };
 
   startsAtRoot = x: hasPrefix "/" (toString x);
 
@@ -59,16 +61,17 @@ let
     else
       type.merge location values;
 
-  # Descriptions that contain another are put in brackets where they would be misread.
-  inBrackets = inner: if inner.compound or false then "(${inner.description})" else inner.description;
+  # The description of a type within another's: in brackets unless its grammatical class reads well there.
+  within = classes: inner: if elem inner.class classes then inner.description else "(${inner.description})";
 in
 rec {
   inherit mergeDefinitions;
 
-  raw = type { name = "raw"; description = "raw value"; };
+  raw = type { name = "raw"; description = "raw value"; class = "noun"; };
   unspecified = raw;
   anything = type {
     name = "anything";
+    class = "noun";
     merge =
       location: values:
       if length values == 1 then
@@ -81,11 +84,13 @@ rec {
         equal location values;
   };
 
-  bool = type { name = "bool"; description = "boolean"; check = isBool; };
-  int = integer "signed integer" (_: true);
-  float = type { name = "float"; description = "floating point number"; check = isFloat; };
+  bool = type { name = "bool"; description = "boolean"; class = "noun"; check = isBool; };
+  int = integer "signed integer" (_: true) // { class = "noun"; };
+  float = type { name = "float"; description = "floating point number"; class = "noun"; check = isFloat; };
   number = either int float;
-  port = integer "16 bit unsigned integer; between 0 and 65535 (both inclusive)" (x: x >= 0 && x <= 65535);
+  port =
+    integer "16 bit unsigned integer; between 0 and 65535 (both inclusive)" (x: x >= 0 && x <= 65535)
+    // { class = "noun"; };
   ints = {
     positive = integer "positive integer, meaning >0" (x: x > 0);
     unsigned = integer "unsigned integer, meaning >=0" (x: x >= 0);
@@ -94,22 +99,22 @@ rec {
       integer "integer between ${toString least} and ${toString most} (both inclusive)" (x: x >= least && x <= most);
   };
 
-  str = type { name = "str"; description = "string"; check = isString; };
-  strMatching = pattern: str // { description = "string matching the pattern ${pattern}"; check = x: isString x && match pattern x != null; };
+  str = type { name = "str"; description = "string"; class = "noun"; check = isString; };
+  strMatching = pattern: str // { description = "string matching the pattern ${pattern}"; class = "noun"; check = x: isString x && match pattern x != null; };
   separatedString = separator: str // { merge = _: builtins.concatStringsSep separator; };
   lines = separatedString "\n" // { description = "strings concatenated with \"\\n\""; };
   path = type {
     name = "path";
-    description = "absolute path";
+    description = "absolute path"; class = "noun";
     check = x: (isString x || isPath x || isDerivation x) && startsAtRoot x;
   };
-  package = type { name = "package"; check = x: isDerivation x || isString x && hasPrefix "/nix/store/" x; };
+  package = type { name = "package"; class = "noun"; check = x: isDerivation x || isString x && hasPrefix "/nix/store/" x; };
   enum =
     values:
     type {
       name = "enum";
       description = "one of ${concatMapStringsSep ", " builtins.toJSON values}";
-      compound = true;
+      class = "conjunction";
       check = x: elem x values;
     };
 
@@ -117,8 +122,8 @@ rec {
     inner:
     type {
       name = "nullOr";
-      description = "null or ${inBrackets inner}";
-      compound = true;
+      description = "null or ${within [ "noun" "conjunction" ] inner}";
+      class = "conjunction";
       check = x: x == null || inner.check x;
       inherit (inner) nested;
       empty = null;
@@ -135,8 +140,8 @@ rec {
     inner:
     type {
       name = "listOf";
-      description = "list of ${inBrackets inner}";
-      compound = true;
+      description = "list of ${within [ "noun" "composite" ] inner}";
+      class = "composite";
       check = isList;
       empty = [ ];
       nested = location: inner.nested (location ++ [ "*" ]);
@@ -156,8 +161,8 @@ rec {
     inner:
     type {
       name = "attrsOf";
-      description = "attribute set of ${inBrackets inner}";
-      compound = true;
+      description = "attribute set of ${within [ "noun" "composite" ] inner}";
+      class = "composite";
       check = isAttrs;
       empty = { };
       nested = location: inner.nested (location ++ [ "<name>" ]);
@@ -183,8 +188,8 @@ rec {
     one: other:
     type {
       name = "either";
-      description = "${inBrackets one} or ${other.description}";
-      compound = true;
+      description = "${within [ "noun" "conjunction" ] one} or ${within [ "noun" "conjunction" "composite" ] other}";
+      class = "conjunction";
       check = x: one.check x || other.check x;
       merge =
         location: values:
@@ -213,10 +218,13 @@ rec {
             ++ map (definition: if isAttrs definition then { config = definition; } else definition) definitions;
         };
       modules' = modules;
+      open = (evaluate [ ] [ ]).freeform;
       valueOf = evaluated: removeAttrs evaluated.config [ "_module" ];
     in
     type {
       name = "submodule";
+      description =
+        if open == [ ] then "submodule" else "open submodule of ${within [ "noun" "composite" ] (head open)}";
       check = x: isAttrs x || isFunction x || isPath x;
       empty = valueOf (evaluate [ ] [ ]);
       merge = location: definitions: valueOf (evaluate location definitions);

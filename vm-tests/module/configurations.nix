@@ -1,0 +1,121 @@
+# Configurations that must be accepted: one for each way of doing things.
+let
+  example.services.tenon = {
+    enable = true;
+    domain = "tenon.example.org";
+  };
+  with' = more: { imports = [ example { services.tenon = more; } ]; };
+in
+{
+  minimal = example;
+
+  everything =
+    { pkgs, ... }:
+    with' {
+      package = pkgs.tenon;
+      webPackage = pkgs.tenon-web;
+      instances = 3;
+      workers = {
+        mail = {
+          queues = [ "mail" ];
+          concurrency = 16;
+        };
+        rest.queues = [ "default" ];
+      };
+      environmentFile = "/etc/tenon/environment";
+      settings = {
+        instance_name = "Example";
+        auth.registration = "invite";
+        limits.attachment_bytes = "1GiB";
+        server.shutdown_grace = "40s";
+      };
+      secrets = {
+        metricsTokenFile = "/run/secrets/metrics-token";
+        s3AccessKeyIdFile = "/run/secrets/s3-id";
+        s3SecretAccessKeyFile = "/run/secrets/s3-key";
+        signingKeysFile = "/run/secrets/signing-keys";
+        smtpPasswordFile = "/run/secrets/smtp-password";
+      };
+      storage.s3 = {
+        endpoint = "https://s3.example.org";
+        bucket = "tenon";
+      };
+      mail.smtp = {
+        host = "mail.example.org";
+        username = "tenon";
+      };
+      resources.api = {
+        cpu = 1.5;
+        memory = "2G";
+      };
+      proxy.caddy.internalAuthority = true;
+      monitoring.prometheus.enable = true;
+      openFirewall = true;
+    };
+
+  nginx = {
+    imports = [ (with' { proxy.nginx.enable = true; instances = 2; }) ];
+    security.acme = {
+      acceptTerms = true;
+      defaults.email = "admin@example.org";
+    };
+  };
+
+  external-database = with' {
+    database = {
+      createLocally = false;
+      host = "db.example.org";
+    };
+  };
+
+  database-by-url = with' {
+    database.createLocally = false;
+    secrets.databaseUrlFile = "/run/secrets/database-url";
+  };
+
+  remote-redis = with' {
+    redis.createLocally = false;
+    secrets.redisUrlFile = "/run/secrets/redis-url";
+  };
+
+  no-redis = with' { redis.enable = false; };
+
+  no-proxy.services.tenon = {
+    enable = true;
+    settings.public_url = "https://tenon.example.org";
+  };
+
+  # A machine that serves for a proxy elsewhere, and one that only works.
+  api-only.services.tenon = {
+    enable = true;
+    settings = {
+      public_url = "https://tenon.example.org";
+      server.trusted_proxies = [ "10.0.0.1" ];
+    };
+    listen.address = "10.0.0.5";
+    instances = 2;
+    workers = { };
+    scheduler.enable = false;
+    database.createLocally = false;
+    redis.createLocally = false;
+    secrets = {
+      databaseUrlFile = "/run/secrets/database-url";
+      redisUrlFile = "/run/secrets/redis-url";
+      signingKeysFile = "/run/secrets/signing-keys";
+    };
+  };
+  workers-only.services.tenon = {
+    enable = true;
+    instances = 0;
+    settings.public_url = "https://tenon.example.org";
+    database.createLocally = false;
+    redis.createLocally = false;
+    secrets = {
+      databaseUrlFile = "/run/secrets/database-url";
+      redisUrlFile = "/run/secrets/redis-url";
+      signingKeysFile = "/run/secrets/signing-keys";
+    };
+  };
+
+  state-elsewhere = with' { stateDir = "/srv/tenon"; };
+}

@@ -1,0 +1,121 @@
+"""Tests of the tests: a module that is wrong in one place, and the law that notices."""
+
+import functools
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import nix, plans
+from .laws import LAWS
+from .outcome import Failed
+from .places import MODULE
+
+CONFIGURATIONS = ["minimal", "everything", "nginx", "no-proxy", "no-redis", "api-only", "workers-only"]
+"""Enough to see each mutation."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One change of one file, and the law that must notice it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    law: str
+
+
+MUTATIONS = [
+    Mutation("wrong role", "workers.nix", 'command = "worker"', 'command = "serve"', "each role runs its command"),
+    Mutation("a role that nothing starts", "scheduler.nix", 'wantedBy = [ "tenon.target" ];', "",
+             "everything starts with the machine"),
+    Mutation("missing order", "api.nix", '"tenon-migrate.service" ];\n        wants', '];\n        wants',
+             "processes start after the migration"),
+    Mutation("the database is not waited for", "unit.nix", '[ "network.target" ] ++ network ++ database',
+             '[ "network.target" ] ++ network', "everything waits for a local database"),
+    Mutation("the database is required", "unit.nix", "wants = network ++ database ++ redis;",
+             "wants = network ++ redis; requires = database;", "nothing falls with a service that it uses"),
+    Mutation("no second start", "workers.nix", 'Restart = "always";', "", "what dies comes back"),
+    Mutation("no watchdog", "api.nix", "WatchdogSec = 30;", "", "what dies comes back"),
+    Mutation("no time to finish", "api.nix", "TimeoutStopSec = 60;", "TimeoutStopSec = 10;",
+             "a stopping process may finish"),
+    Mutation("the socket stops with the service", "unit.nix", "stopIfChanged = false;", "", "restarts leave the socket"),
+    Mutation("settings without a restart", "unit.nix", "restartTriggers =", "unitConfig.X-None =",
+             "changed settings restart everything"),
+    Mutation("dropped hardening", "hardening.nix", 'ProtectSystem = "strict";', "", "every unit is hardened"),
+    Mutation("capabilities", "hardening.nix", 'CapabilityBoundingSet = "";', 'CapabilityBoundingSet = "CAP_NET_ADMIN";',
+             "every unit is hardened"),
+    Mutation("root", "unit.nix", "User = cfg.user;", 'User = "root";', "every unit is hardened"),
+    Mutation("no limit of memory", "limits.nix", "{ MemoryMax = memory; }", "{ }", "each role has its limits"),
+    Mutation("limits of another role", "workers.nix", 'role = "worker";\n      description',
+             'role = "api";\n      description', "each role has its limits"),
+    Mutation("a secret in the environment", "unit.nix", 'environment.TENON_CONFIG = "/etc/tenon/tenon.toml";',
+             'environment = { TENON_CONFIG = "/etc/tenon/tenon.toml"; '
+             "TENON__MAIL__PASSWORD_FILE = toString cfg.secrets.smtpPasswordFile; };",
+             "secrets are handed over by systemd"),
+    Mutation("a secret under a wrong name", "secrets.nix", 'keys = [ "mail.password" ];', 'keys = [ "mail.passwort" ];',
+             "secrets are handed over by systemd"),
+    Mutation("another open port", "proxy/default.nix", "[ 80 443 ]", "[ 80 443 5432 ]", "only 80 and 443 are open"),
+    Mutation("open unasked", "proxy/default.nix", "mkIf cfg.openFirewall [", "mkIf proxied [", "only 80 and 443 are open"),
+    Mutation("Redis on a port", "redis.nix", "port = 0;", "port = 6379;", "a local redis is reached by its socket"),
+    Mutation("no group for Redis", "unit.nix", "SupplementaryGroups = lib.optional cfg.redis.createLocally",
+             "SupplementaryGroups = lib.optional false", "a local redis is reached by its socket"),
+    Mutation("somebody else's database", "database.nix", "ensureDBOwnership = true;", "",
+             "the database belongs to the account"),
+    Mutation("wrong socket", "proxy/caddy.nix", '"unix/${api.socket}"', '"unix//run/tenon/tenon.sock"',
+             "the proxy enters where systemd listens"),
+    Mutation("one instance of three", "proxy/nginx.nix", "topology.apis);", "(lib.optional true (lib.last topology.apis)));",
+             "the proxy enters where systemd listens"),
+    Mutation("a socket for everybody", "api.nix", 'SocketMode = "0660";', 'SocketMode = "0666";',
+             "the proxy enters where systemd listens"),
+    Mutation("wrong port", "api.nix", "default = 8080;", "default = 80;", "without a proxy only this machine may connect"),
+    Mutation("open without a proxy", "api.nix", 'then null else "127.0.0.1";', 'then null else "0.0.0.0";',
+             "without a proxy only this machine may connect"),
+    Mutation("one port for all figures", "topology.nix", "monitoring.firstPort + index", "monitoring.firstPort",
+             "every process has figures of its own"),
+    Mutation("workers without figures", "monitoring.nix", "topology.processes;", "topology.apis;",
+             "prometheus collects from every process"),
+    Mutation("small uploads", "proxy/nginx.nix", "client_max_body_size 0;", "", "uploads and live connections pass nginx"),
+    Mutation("forged addresses", "proxy/nginx.nix", "X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for",
+             "uploads and live connections pass nginx"),
+    Mutation("queues that are not heeded", "workers.nix", "mkIf (worker.queues != [ ])", "mkIf false",
+             "workers take their queues"),
+    Mutation("a command without secrets", "cli.nix", "LoadCredential = cfg.credentials;", "",
+             "administrators act as the service"),
+]  # fmt: skip
+
+
+def checks() -> dict[str, Callable[[], None]]:
+    """Each mutation must be noticed, and each law must notice one."""
+    return {
+        f"noticed: {mutation.name}": functools.partial(_is_noticed, mutation) for mutation in MUTATIONS
+    } | {"every law has a mutation that it notices": _every_law_is_tested}
+
+
+def _is_noticed(mutation: Mutation) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        module = Path(directory, "nixos-module")
+        shutil.copytree(MODULE, module)
+        place = module / mutation.file
+        text = place.read_text()
+        if mutation.old not in text:
+            raise Failed(f"{mutation.file} has changed: there is no {mutation.old!r} to mutate")
+        place.write_text(text.replace(mutation.old, mutation.new))
+        try:
+            mutated = plans.evaluate(module=module, only=CONFIGURATIONS)
+        except nix.EvaluationError as error:
+            raise Failed(f"the mutated module is no module: {error}") from error
+    mutated.pop("debian")
+    try:
+        LAWS[mutation.law](mutated)
+    except Failed:
+        return
+    raise Failed(f"the law {mutation.law!r} did not notice")
+
+
+def _every_law_is_tested() -> None:
+    untested = set(LAWS) - {mutation.law for mutation in MUTATIONS}
+    if untested:
+        raise Failed(f"no mutation for: {', '.join(sorted(untested))}")

@@ -1,0 +1,169 @@
+"""What the programs that read our files think of them: systemd, Caddy, nginx, Tenon itself."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from . import nix
+from .outcome import Failed, Skipped
+from .places import HERE, program
+from .plans import UNITS, Plan, all_plans, nixos_plans
+
+SECURE = "13"
+"""`systemd-analyze security` times ten: nothing may be worse."""
+
+
+def checks() -> dict[str, Callable[[], None]]:
+    """The checks of this file."""
+    return {
+        "systemd takes every unit": systemd_takes_every_unit,
+        "systemd scores every service 1.3 or better": systemd_scores_every_service,
+        "Caddy takes every Caddyfile": caddy_takes_every_file,
+        "nginx takes its site": nginx_takes_its_site,
+        "tenon takes every file of settings": tenon_takes_every_file,
+        "the queues of the module are those of tenon": the_queues_are_those_of_tenon,
+        "no content of a secret is anywhere": no_content_of_a_secret_is_anywhere,
+    }
+
+
+def _needs(name: str) -> str:
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if path is None and os.environ.get("CI"):
+        raise Failed(f"{name} is not installed")
+    if path is None:
+        raise Skipped(f"{name} is not installed")
+    return path
+
+
+def _run(*command: str) -> str:
+    """Runs a program; what it says, with whatever makes it fail."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = (done.stdout + done.stderr).strip()
+    if done.returncode != 0:
+        raise Failed(said[-800:])
+    return said
+
+
+def _lay(plan: Plan, directory: Path) -> None:
+    """Writes the units, with programs that are here in place of those that are not."""
+    for path, text in plan.files.items():
+        if path.startswith(UNITS):
+            place = directory / path.removeprefix(UNITS)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            runnable = re.sub(r"^(Exec\w+=[-+@!:]*)\S+", rf"\g<1>{shutil.which('true')}", text, flags=re.MULTILINE)
+            place.write_text(runnable)
+
+
+def systemd_takes_every_unit() -> None:
+    """Nothing unknown, nothing contradictory. What we want of others is not here, and not asked for."""
+    _needs("systemd-analyze")
+    for plan in all_plans().values():
+        with tempfile.TemporaryDirectory() as directory:
+            _lay(plan, Path(directory))
+            for foreign in ("postgresql.target", "redis-tenon.service", "network-online.target"):
+                Path(directory, foreign).write_text("[Service]\nExecStart=/bin/true\n" if foreign.endswith("service") else "")
+            ours = [str(path) for path in Path(directory).glob("tenon*") if path.is_file()]
+            done = subprocess.run(
+                ["systemd-analyze", "verify", "--man=no", *ours],
+                env=os.environ | {"SYSTEMD_UNIT_PATH": f"{directory}:"},
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            about_ours = [line for line in done.stderr.splitlines() if "tenon" in line]
+            if about_ours:
+                raise Failed(f"{plan.name}: {about_ours[0]}")
+
+
+def systemd_scores_every_service() -> None:
+    """The lower, the safer."""
+    _needs("systemd-analyze")
+    for plan in all_plans().values():
+        with tempfile.TemporaryDirectory() as directory:
+            _lay(plan, Path(directory))
+            ours = sorted(str(Path(directory, unit.name)) for unit in plan.own())
+            _run("systemd-analyze", "security", "--offline=true", f"--threshold={SECURE}", "--no-pager", *ours)
+
+
+def caddy_takes_every_file() -> None:
+    """As Caddy would load it."""
+    caddy = _needs("caddy")
+    for plan in all_plans().values():
+        if plan.services["caddy"]["enable"]:
+            with tempfile.TemporaryDirectory() as directory:
+                file = Path(directory, "Caddyfile")
+                file.write_text(plan.services["caddy"]["configFile"])
+                _run("env", f"HOME={directory}", caddy, "validate", "--adapter", "caddyfile", "--config", str(file))
+
+
+def nginx_takes_its_site() -> None:
+    """As nginx would load it, with a certificate made for the occasion."""
+    nginx, openssl = _needs("nginx"), _needs("openssl")
+    with tempfile.TemporaryDirectory() as directory:
+        key, certificate, file = (str(Path(directory, name)) for name in ("key.pem", "certificate.pem", "nginx.conf"))
+        _run(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tenon.example.org", "-days", "1",
+             "-keyout", key, "-out", certificate)  # fmt: skip
+        site = nixos_plans()["nginx"].services["nginx"]["site"]
+        site = re.sub(r"ssl_certificate_key .*;", f"ssl_certificate_key {key};", site)
+        site = re.sub(r"ssl_certificate /.*;", f"ssl_certificate {certificate};", site)
+        Path(file).write_text(f"pid {directory}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{ access_log off;\n{site} }}\n")
+        _run(nginx, "-t", "-q", "-c", file, "-p", directory)
+
+
+def tenon_takes_every_file() -> None:
+    """`tenon config check`, as the build of a system does."""
+    tenon = _program()
+    for plan in all_plans().values():
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(plan.settings)
+            file.flush()
+            try:
+                _run(tenon, "config", "check", file.name)
+            except Failed as problem:
+                raise Failed(f"{plan.name}: {problem}") from problem
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(all_plans()["minimal"].settings.replace("public_url", "public_ulr"))
+        file.flush()
+        done = subprocess.run([tenon, "config", "check", file.name], capture_output=True, text=True, check=False)
+        if done.returncode != 2 or "did you mean public_url" not in done.stderr:
+            raise Failed("a key that does not exist would be built into a system")
+
+
+def the_queues_are_those_of_tenon() -> None:
+    """A queue that the program gets is a queue that the module knows."""
+    tenon = _program()
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write('[worker]\nqueues = ["no such queue"]\n')
+        file.flush()
+        done = subprocess.run([tenon, "config", "check", file.name], capture_output=True, text=True, check=False)
+    listed = re.search(r"the queues are (.*)", done.stderr)
+    queues = set(listed[1].strip().split(", ")) if listed else set()
+    source = (HERE.parent.parent / "nixos-module" / "workers.nix").read_text()
+    module = set(re.findall(r'"(\w+)"', re.search(r"types\.enum \[(.*?)\]", source)[1]))
+    if queues != module:
+        raise Failed(f"tenon has {sorted(queues)}, the module {sorted(module)}")
+
+
+def no_content_of_a_secret_is_anywhere() -> None:
+    """l43: files of secrets exist while everything is evaluated, and nothing of what is in them shows up."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name in ("keys", "password"):
+            Path(directory, name).write_text("canary-4711\n")
+        found = nix.expression(f"""
+            builtins.toJSON (import {HERE}/../harness/render.nix {{ configuration.services.tenon = {{
+                enable = true;
+                domain = "tenon.example.org";
+                mail.smtp = {{ host = "mail.example.org"; username = "tenon"; }};
+                environmentFile = "{directory}/password";
+                secrets = {{ signingKeysFile = "{directory}/keys"; smtpPasswordFile = "{directory}/password"; }};
+            }}; }})""")
+    if "canary" in found or f"{directory}/keys" not in found:
+        raise Failed("the content of a secret is in the plan")
+
+
+def _program() -> str:
+    if not program().exists():
+        raise Failed(f"{program()} does not exist: run `cargo build`, or let TENON name the program")
+    return str(program())

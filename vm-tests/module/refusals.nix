@@ -1,0 +1,89 @@
+# Configurations that must be refused, each with the words that the administrator reads.
+let
+  refused = message: tenon: {
+    inherit message;
+    configuration.services.tenon = {
+      enable = true;
+      domain = "tenon.example.org";
+    } // tenon;
+  };
+in
+{
+  nobody-could-find-it = refused "nobody could find this installation" { domain = null; };
+  a-domain-without-a-proxy = refused "but nothing serves it" { proxy.caddy.enable = false; };
+  a-proxy-without-a-domain = refused "a proxy needs the name that it serves" {
+    domain = null;
+    proxy.caddy.enable = true;
+    settings.public_url = "https://tenon.example.org";
+  };
+  two-proxies = refused "only one of them can have ports 80 and 443" {
+    proxy.caddy.enable = true;
+    proxy.nginx.enable = true;
+  };
+  an-open-firewall-without-a-proxy = refused "no proxy of this machine listens there" {
+    domain = null;
+    settings.public_url = "https://tenon.example.org";
+    openFirewall = true;
+  };
+  a-proxy-without-an-api = refused "runs no API" { instances = 0; };
+
+  a-secret-in-the-store = refused "would be in the store" {
+    secrets.smtpPasswordFile = "/nix/store/00000000000000000000000000000000-password";
+  };
+  a-secret-that-nix-would-copy = refused "would be in the store" { secrets.signingKeysFile = ./refusals.nix; };
+  a-relative-secret = refused "must be the absolute path of a file" { secrets.signingKeysFile = "secrets/keys"; };
+  a-secret-among-the-settings = refused "has a secret in it" { settings.mail.password = "canary"; };
+  an-environment-file-in-the-store = refused "environmentFile would be in the store" {
+    environmentFile = "/nix/store/00000000000000000000000000000000-environment";
+  };
+
+  two-databases = refused "a database elsewhere is configured, but createLocally is on" {
+    database.host = "db.example.org";
+  };
+  no-database = refused "nothing says where the database is" { database.createLocally = false; };
+  a-database-of-another-name = refused "have one name" { database.name = "other"; };
+  an-old-postgres = {
+    message = "Postgres 13.21 is too old";
+    configuration =
+      { pkgs, ... }:
+      {
+        services.postgresql.package = pkgs.postgresql_13;
+        services.tenon = {
+          enable = true;
+          domain = "tenon.example.org";
+        };
+      };
+  };
+
+  instances-without-redis = refused "through Redis" {
+    instances = 2;
+    redis.enable = false;
+  };
+  two-redises = refused "a Redis elsewhere is configured, but createLocally is on" { redis.url = "redis://10.0.0.7"; };
+  no-redis-anywhere = refused "nothing says where Redis is" { redis.createLocally = false; };
+
+  half-a-key-for-s3 = refused "one of them is missing" { secrets.s3AccessKeyIdFile = "/run/secrets/id"; };
+  a-key-without-s3 = refused "files are not kept there" {
+    secrets.s3AccessKeyIdFile = "/run/secrets/id";
+    secrets.s3SecretAccessKeyFile = "/run/secrets/key";
+  };
+  files-in-memory = refused "gone with the process" { settings.storage.backend = "memory"; };
+  a-password-for-nobody = refused "nobody signs in" {
+    mail.smtp.host = "mail.example.org";
+    secrets.smtpPasswordFile = "/run/secrets/password";
+  };
+
+  figures-for-everybody = refused "anybody could read the figures" { monitoring.address = "0.0.0.0"; };
+  one-address-for-all-figures = refused "every process needs an address of its own" {
+    settings.metrics.listen = "127.0.0.1:9000";
+  };
+  workers-among-the-settings = refused "use services.tenon.workers" { settings.worker.concurrency = 2; };
+  a-worker-with-a-strange-name = refused "part of a unit's name" { workers."my worker" = { }; };
+
+  # One machine has one scheduler: two cannot be written down.
+  two-schedulers = refused "`services.tenon.scheduler.instances' does not exist" { scheduler.instances = 2; };
+  an-unknown-option = refused "`services.tenon.domian' does not exist" { domian = "tenon.example.org"; };
+  an-unknown-queue = refused "is not of type" { workers.default.queues = [ "post" ]; };
+  an-unknown-backend = refused "is not of type" { mail.smtp = { host = "mail.example.org"; tls = "ssl"; }; };
+  a-wrong-type = refused "is not of type" { instances = "three"; };
+}
