@@ -79,6 +79,11 @@ fuzz examples="20":
         --suppress-health-check all --exclude-operation-id delete_me \
         --exclude-path-regex 'events|me/sessions|sign-out|me/password'
 
+# Boot the units of the NixOS module on Debian's systemd and run tests of vm-tests/: all, or those that are named (as root)
+vm *names:
+    cargo build --quiet --bin tenon
+    PYTHONPATH=vm-tests python3 -m harness {{ names }}
+
 # What continuous integration runs, on this machine (installs what is missing)
 ci:
     .ci/run

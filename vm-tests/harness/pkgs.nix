@@ -29,8 +29,10 @@ let
   packages = lib.mapAttrs (name: version: package name version { }) {
     caddy = "2.10.0";
     coreutils = "9.7";
+    curl = "8.14.1";
     nginx = "1.28.0";
     prometheus = "3.5.0";
+    python3 = "3.13.7";
     redis = "8.0.3";
     tenon = "0.1.0";
   } // {

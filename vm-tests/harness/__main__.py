@@ -1,0 +1,125 @@
+"""`python3 -m harness [name …]`: runs tests and prints a line for each, and one for each of their subtests.
+
+`tcg` is the test `core` in a whole machine, with a kernel of its own. The exit status is 0 when all passed, 1 when one
+failed, and 77 when none failed but some could not be run here, which a line that begins with SKIP says.
+"""
+
+import argparse
+import functools
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from . import container, emulator, rootfs, scenario
+from .evaluate import EvaluationError, evaluate
+from .places import RESULTS, TARGET, test_file, tests
+
+LIMIT = 15 * 60
+"""Seconds that a test may take."""
+
+EMULATED = {"tcg": "core"}
+"""Tests that are other tests in whole machines."""
+
+SKIPPED = 77
+
+NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private")
+
+
+def main() -> int:
+    """The command line."""
+    options = _options()
+    if options.inside:
+        return scenario.main(options.inside, options.results, options.program, options.emulated)
+    known = [*tests(), *EMULATED]
+    names = options.names or known
+    if unknown := [name for name in names if name not in known]:
+        print(f"no such test: {', '.join(unknown)}; there are: {', '.join(known)}")
+        return 2
+    program = _stripped(options.program or TARGET / "debug/tenon")
+    outcomes = {name: _run(name, program) for name in names}
+    failed = [name for name, well in outcomes.items() if well is False]
+    skipped = [name for name, well in outcomes.items() if well is None]
+    passed = len(names) - len(failed) - len(skipped)
+    print(f"{passed} passed, {len(failed)} failed, {len(skipped)} skipped")
+    return 1 if failed else SKIPPED if skipped else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="just vm", description="Runs the tests of vm-tests/ on Debian's systemd.")
+    parser.add_argument("names", nargs="*", metavar="name", help="tests; all when none is named")
+    parser.add_argument("--program", type=Path, help="the tenon to install; unset, the debug build")
+    # What a test's own process is started with.
+    parser.add_argument("--inside", help=argparse.SUPPRESS)
+    parser.add_argument("--results", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--emulated", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+@functools.cache
+def _obstacle(emulated: bool) -> str | None:
+    """Why this system cannot run tests, if so."""
+    kind = emulator.PROGRAMS if emulated else container.PROGRAMS
+    needed = ["nix-instantiate", "mmdebstrap", "unshare", "ip", "zstd", "strip", *kind]
+    if missing := [program for program in needed if shutil.which(program) is None]:
+        return f"not installed: {', '.join(missing)}"
+    trial = (
+        "mount -t tmpfs tmpfs /run && mkdir /run/below /run/above /run/work /run/both && "
+        "mount -t overlay overlay -o lowerdir=/run/below,upperdir=/run/above,workdir=/run/work /run/both && "
+        "ip link add trial type bridge"
+    )
+    tried = subprocess.run([*NAMESPACES, "sh", "-c", trial], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        return f"namespaces, mounts and bridges cannot be made here (root is needed): {tried.stderr.strip()}"
+    return None
+
+
+def _stripped(program: Path) -> Path:
+    """The program without what only a debugger reads: it is copied into every machine."""
+    if not program.exists():
+        raise SystemExit(f"there is no {program}: build it first, with `cargo build --bin tenon`")
+    stripped = RESULTS / "tenon"
+    if not stripped.exists() or stripped.stat().st_mtime < program.stat().st_mtime:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["strip", "-o", stripped, program], check=True)
+    return stripped
+
+
+def _run(name: str, program: Path) -> bool | None:
+    """Runs one test in namespaces of its own, and says how it went; nothing when it cannot be run here."""
+    emulated = name in EMULATED
+    file = EMULATED.get(name, name)
+    if obstacle := _obstacle(emulated):
+        print(f"SKIP   {name}: {obstacle}", flush=True)
+        return None
+    rootfs.unpacked(rootfs.MACHINE if emulated else rootfs.SERVICES)
+    print(f"{name} …", flush=True)
+    results = RESULTS / name
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
+    try:
+        machines = list(evaluate(test_file(file)).plans)
+    except EvaluationError as error:
+        print(f"FAILED {name}: {error}", flush=True)
+        return False
+    inside = [sys.executable, "-m", __package__, "--inside", file, "--results", results, "--program", program]
+    began = time.monotonic()
+    process = subprocess.Popen([*NAMESPACES, *inside, *(["--emulated"] if emulated else [])])
+    try:
+        well = process.wait(LIMIT) == 0
+    except subprocess.TimeoutExpired:
+        print(f"    ended after {LIMIT} s", flush=True)
+        well = False
+    finally:
+        # With it goes its child, the first process of the namespaces, and with that everything.
+        process.kill()
+        process.wait()
+        container.sweep_cgroups(machines)
+    word = "ok    " if well else "FAILED"
+    print(f"{word} {name} {time.monotonic() - began:.1f} s" + ("" if well else f"; see {results}"), flush=True)
+    return well
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,248 @@
+"""What NixOS itself would have supplied: PostgreSQL, Redis, Caddy and nginx as units with the names, sockets, users
+and orders that NixOS gives them, on the programs of Debian.
+
+The module only says `services.postgresql.enable = true` and so on. What follows from that is written from the
+modules of nixpkgs, as far as Tenon leans on it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+Files = dict[str, str]
+
+POSTGRES_PROGRAMS = "/usr/lib/postgresql/15/bin"
+DATA = "/var/lib/postgresql/15"
+
+
+def files(services: dict[str, Any]) -> Files:
+    """The files of the services that the plan enables, by path."""
+    made: Files = {}
+    if (postgresql := services.get("postgresql", {})).get("enable"):
+        made |= _postgresql(postgresql)
+    for name, server in services.get("redis", {}).items():
+        if server.get("enable", True):
+            made |= _redis(name, server)
+    if (caddy := services.get("caddy", {})).get("enable"):
+        made |= _caddy(caddy)
+    if (nginx := services.get("nginx", {})).get("enable"):
+        made |= _nginx(nginx)
+    if (prometheus := services.get("prometheus", {})).get("enable"):
+        made |= _prometheus(prometheus)
+    return made
+
+
+def users(services: dict[str, Any]) -> Iterator[str]:
+    """The accounts of those services."""
+    if services.get("postgresql", {}).get("enable"):
+        yield "postgres"
+    for name, server in services.get("redis", {}).items():
+        if server.get("enable", True):
+            yield server.get("user") or f"redis-{name}"
+    for name in ("caddy", "nginx", "prometheus"):
+        if services.get(name, {}).get("enable"):
+            yield name
+
+
+def _unit(text: str, wanted_by: str = "multi-user.target") -> str:
+    return f"{text.strip()}\n\n[Install]\nWantedBy={wanted_by}\n"
+
+
+def _postgresql(postgresql: dict[str, Any]) -> Files:
+    settings = {
+        "listen_addresses": "localhost" if postgresql.get("enableTCPIP") else "",
+        "unix_socket_directories": "/run/postgresql",
+        "hba_file": "/etc/postgresql/pg_hba.conf",
+        "ident_file": "/etc/postgresql/pg_ident.conf",
+        "log_destination": "stderr",
+    } | postgresql.get("settings", {})
+    config = "".join(f"{key} = {_setting(value)}\n" for key, value in sorted(settings.items()) if value is not None)
+    authentication = postgresql.get("authentication") or ""
+    return {
+        "etc/postgresql/postgresql.conf": config,
+        "etc/postgresql/pg_hba.conf": authentication + "local all postgres peer\nlocal all all peer\n"
+        "host all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
+        "local replication all peer\n",
+        "etc/postgresql/pg_ident.conf": postgresql.get("identMap") or "",
+        "etc/postgresql/setup.sql": _setup(postgresql),
+        "etc/systemd/system/postgresql.service": _unit(f"""
+[Unit]
+Description=PostgreSQL Server
+After=network.target
+
+[Service]
+Type=notify
+User=postgres
+Group=postgres
+Environment=PGDATA={DATA}
+RuntimeDirectory=postgresql
+StateDirectory=postgresql postgresql/15
+StateDirectoryMode=0700
+ExecStartPre=/bin/sh -c 'test -e {DATA}/PG_VERSION || {POSTGRES_PROGRAMS}/initdb --no-sync -U postgres -E UTF8 --locale=C.UTF-8 >/dev/null'
+ExecStartPre=/bin/ln -sfn /etc/postgresql/postgresql.conf {DATA}/postgresql.conf
+ExecStart={POSTGRES_PROGRAMS}/postgres -D {DATA}
+ExecReload=/bin/kill -HUP $MAINPID
+KillSignal=SIGINT
+KillMode=mixed
+TimeoutSec=120
+"""),
+        "etc/systemd/system/postgresql-setup.service": _unit("""
+[Unit]
+Description=PostgreSQL Setup Scripts
+Requires=postgresql.service
+After=postgresql.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=true
+User=postgres
+Group=postgres
+ExecStart=/usr/bin/psql --no-psqlrc --quiet -v ON_ERROR_STOP=1 -d postgres -f /etc/postgresql/setup.sql
+"""),
+        "etc/systemd/system/postgresql.target": _unit("""
+[Unit]
+Description=PostgreSQL
+Requires=postgresql.service postgresql-setup.service
+After=postgresql.service postgresql-setup.service
+"""),
+    }  # fmt: skip
+
+
+def _setup(postgresql: dict[str, Any]) -> str:
+    """Makes databases and roles that are not there, as `ensureDatabases` and `ensureUsers` do."""
+    lines = []
+    for database in postgresql.get("ensureDatabases", []):
+        lines.append(
+            f"SELECT 'CREATE DATABASE \"{database}\"' "
+            f"WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{database}')\\gexec"
+        )
+    for user in postgresql.get("ensureUsers", []):
+        name = user["name"]
+        lines.append(
+            f"SELECT 'CREATE USER \"{name}\"' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}')\\gexec"
+        )
+        clauses = user.get("ensureClauses") or {}
+        words = [("" if on else "NO") + clause.upper() for clause, on in clauses.items() if isinstance(on, bool)]
+        if words:
+            lines.append(f'ALTER ROLE "{name}" {" ".join(words)};')
+        if user.get("ensureDBOwnership"):
+            lines.append(f'ALTER DATABASE "{name}" OWNER TO "{name}";')
+    return "\n".join(lines) + "\n"
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int | float):
+        return str(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _redis(name: str, server: dict[str, Any]) -> Files:
+    full = f"redis-{name}" if name else "redis"
+    user = server.get("user") or full
+    settings = {
+        "port": server.get("port") or 0,
+        "unixsocket": server.get("unixSocket") or f"/run/{full}/redis.sock",
+        "unixsocketperm": server.get("unixSocketPerm") or 660,
+        "dir": f"/var/lib/{full}",
+        "supervised": "systemd",
+        "daemonize": "no",
+        "save": '""',
+        "logfile": '""',
+    } | (server.get("settings") or {})
+    config = "".join(f"{key} {_redis_setting(value)}\n" for key, value in settings.items())
+    return {
+        f"etc/{full}.conf": config,
+        f"etc/systemd/system/{full}.service": _unit(f"""
+[Unit]
+Description=Redis Server - {full}
+After=network.target
+
+[Service]
+Type=notify
+User={user}
+Group={server.get("group") or user}
+ExecStart=/usr/bin/redis-server /etc/{full}.conf
+RuntimeDirectory={full}
+RuntimeDirectoryMode=0750
+StateDirectory={full}
+StateDirectoryMode=0700
+UMask=0077
+"""),
+    }  # fmt: skip
+
+
+def _redis_setting(value: Any) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _caddy(caddy: dict[str, Any]) -> Files:
+    return {
+        "etc/caddy/caddy_config": caddy["configFile"],
+        "etc/systemd/system/caddy.service": _unit("""
+[Unit]
+Description=Caddy
+After=network.target network-online.target
+Wants=network-online.target
+StartLimitIntervalSec=14400
+StartLimitBurst=10
+
+[Service]
+Type=notify
+User=caddy
+Group=caddy
+Environment=HOME=/var/lib/caddy XDG_DATA_HOME=/var/lib/caddy/.local/share XDG_CONFIG_HOME=/var/lib/caddy/.config
+ExecStart=/usr/bin/caddy run --config /etc/caddy/caddy_config --adapter caddyfile
+ExecReload=/usr/bin/caddy reload --config /etc/caddy/caddy_config --adapter caddyfile --force
+StateDirectory=caddy
+StateDirectoryMode=0755
+LogsDirectory=caddy
+Restart=on-failure
+RestartPreventExitStatus=1
+RestartSec=5s
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+NoNewPrivileges=true
+PrivateDevices=true
+ProtectHome=true
+"""),
+    }
+
+
+def _nginx(nginx: dict[str, Any]) -> Files:
+    return {
+        "etc/nginx/tenon.conf": nginx["configFile"],
+        "etc/systemd/system/nginx.service": _unit("""
+[Unit]
+Description=Nginx Web Server
+After=network.target
+
+[Service]
+Type=simple
+ExecStart=/usr/sbin/nginx -c /etc/nginx/tenon.conf -g "daemon off;"
+ExecReload=/bin/kill -HUP $MAINPID
+RuntimeDirectory=nginx
+CacheDirectory=nginx
+LogsDirectory=nginx
+Restart=always
+RestartSec=10s
+"""),
+    }
+
+
+def _prometheus(prometheus: dict[str, Any]) -> Files:
+    listen = f"{prometheus.get('listenAddress', '127.0.0.1')}:{prometheus.get('port', 9090)}"
+    return {
+        "etc/prometheus/tenon.yml": prometheus["configFile"],
+        "etc/systemd/system/prometheus.service": _unit(f"""
+[Unit]
+Description=Prometheus
+After=network.target
+
+[Service]
+User=prometheus
+StateDirectory=prometheus2
+ExecStart=/usr/bin/prometheus --config.file=/etc/prometheus/tenon.yml --storage.tsdb.path=/var/lib/prometheus2/data --web.listen-address={listen}
+Restart=always
+"""),
+    }  # fmt: skip

@@ -1,0 +1,33 @@
+# What every machine of the tests has: an installation that mails to a sink of its own, and somebody who uses it.
+{ pkgs, ... }:
+{
+  services.tenon = {
+    enable = true;
+    domain = "tenon.test";
+    proxy.caddy.internalAuthority = true;
+    mail.smtp = {
+      host = "127.0.0.1";
+      port = 2525;
+      tls = "none";
+    };
+  };
+
+  networking.hosts."127.0.0.1" = [ "tenon.test" ];
+
+  environment.systemPackages = [
+    pkgs.curl
+    pkgs.python3
+  ];
+  environment.etc."tenon-test/client.py".text = builtins.readFile ./client.py;
+  environment.etc."tenon-test/sink.py".text = builtins.readFile ./sink.py;
+
+  systemd.services.sink = {
+    description = "Mail server of the test";
+    wantedBy = [ "multi-user.target" ];
+    serviceConfig = {
+      ExecStart = "${pkgs.python3}/bin/python3 /etc/tenon-test/sink.py 2525 /var/lib/sink";
+      StateDirectory = "sink";
+      Restart = "always";
+    };
+  };
+}

@@ -1,0 +1,33 @@
+# Begins every test script: shorter names for what all of them do.
+import json
+import shlex
+from typing import Any
+
+
+def words_of(words: Any) -> str:
+    """Words as a shell reads them; what is not text becomes JSON."""
+    return " ".join(shlex.quote(word if isinstance(word, str) else json.dumps(word)) for word in words)
+
+
+def client(machine: Any, *words: Any) -> Any:
+    """Runs a command of client.py on a machine; its answer."""
+    return json.loads(machine.succeed(f"python3 /etc/tenon-test/client.py {words_of(words)}"))
+
+
+def in_background(machine: Any, unit: str, *words: Any) -> None:
+    """Starts a command of client.py as a unit; `result` waits for its answer."""
+    machine.succeed(
+        f"rm -f /tmp/{unit}.json; systemd-run --quiet --unit={unit} --setenv=PATH=$PATH "
+        f"python3 /etc/tenon-test/client.py --output /tmp/{unit}.json {words_of(words)}"
+    )
+
+
+def result(machine: Any, unit: str, timeout: int = 120) -> Any:
+    """The answer of what `in_background` started."""
+    machine.wait_until_succeeds(f"test -e /tmp/{unit}.json || ! systemctl is-active {unit}", timeout=timeout)
+    return json.loads(machine.succeed(f"cat /tmp/{unit}.json || (journalctl -o cat -u {unit}; false)"))
+
+
+def sql(machine: Any, statement: str) -> str:
+    """What a statement gives, asked as the service's own user."""
+    return str(machine.succeed(f"runuser -u tenon -- psql -Atqc {shlex.quote(statement)} tenon")).strip()
