@@ -143,6 +143,8 @@ pub(crate) struct Database {
     /// `postgres://user:password@host/database`, or `postgres:///database?host=/run/postgresql` for a unix
     /// socket. Unset, `tenon up` runs a PostgreSQL of its own within `data_dir`.
     pub(crate) url: Option<Secret>,
+    /// Password to sign in with, for a `url` without one.
+    pub(crate) password: Option<Secret>,
     /// Directory of the programs `postgres` and `initdb` for the PostgreSQL that `tenon up` runs. Unset, they
     /// are looked for in the usual places.
     pub(crate) bin_dir: Option<PathBuf>,
@@ -160,11 +162,26 @@ impl Default for Database {
     fn default() -> Self {
         Self {
             url: None,
+            password: None,
             bin_dir: None,
             run_as: None,
             pool_size: 16,
             acquire_timeout: Span::seconds(5),
             statement_timeout: Span::seconds(30),
+        }
+    }
+}
+
+impl Database {
+    /// Puts the password into the URL, from where everybody takes it.
+    fn take_password(&mut self) {
+        if let (Some(url), Some(password)) = (&self.url, self.password.take()) {
+            let joint = if url.expose().contains('?') { '&' } else { '?' };
+            // Of a form's text only the space differs.
+            let encoded: String =
+                url::form_urlencoded::byte_serialize(password.expose().as_bytes()).collect();
+            let whole = format!("{}{joint}password={}", url.expose(), encoded.replace('+', "%20"));
+            self.url = Some(Secret::from(whole));
         }
     }
 }

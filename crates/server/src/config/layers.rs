@@ -68,8 +68,12 @@ impl Sources {
             values.found.insert((*key).to_owned(), text_value(option, value));
         }
         values.complete();
-        let config = values.into_config()?;
+        if self.without_secrets {
+            values.assume_secrets();
+        }
+        let mut config = values.into_config()?;
         super::refusals::check(&config)?;
+        config.database.take_password();
         Ok(config)
     }
 
@@ -199,6 +203,22 @@ impl Values {
             let begun = self.found.keys().any(|path| path.starts_with(section));
             if begun && let Some(default) = key.default.as_str() {
                 self.found.entry(key.path.clone()).or_insert_with(|| text_value("the default", default));
+            }
+        }
+    }
+
+    /// Takes it that the chosen adapters will be given their secrets, by files that only another machine has.
+    fn assume_secrets(&mut self) {
+        let chosen = |found: &BTreeMap<String, Value>, with: &String| {
+            with.split_once(" = ").is_some_and(|(path, word)| {
+                found
+                    .get(path)
+                    .is_some_and(|value| value.clone().into_string().is_ok_and(|said| said == word))
+            })
+        };
+        for key in keys::all().iter().filter(|key| key.secret) {
+            if key.only_with.iter().any(|with| chosen(&self.found, with)) {
+                self.found.entry(key.path.clone()).or_insert_with(|| text_value("its file", "to be given"));
             }
         }
     }
@@ -452,6 +472,31 @@ mod tests {
         assert_eq!(config.metrics.token.as_ref().unwrap().expose(), "from systemd");
         let shown = format!("{config:?}");
         assert!(!shown.contains("pw@") && !shown.contains("from systemd"), "{shown}");
+    }
+
+    #[test]
+    fn a_file_is_checked_without_the_secrets_that_its_adapters_need() {
+        let (_dir, sources) =
+            file("[bus]\nbackend = 'redis'\n[cache]\nbackend = 'redis'\nurl_file = '/run/url'\n");
+        sources.load().unwrap_err();
+        Sources { without_secrets: true, ..sources }.load().unwrap();
+
+        let (_dir, sources) = file("[storage]\nbackend = 's3'\n");
+        let error = Sources { without_secrets: true, ..sources }.load().unwrap_err().to_string();
+        assert_eq!(error, "storage: missing field `endpoint`");
+    }
+
+    #[test]
+    fn the_password_of_the_database_goes_into_its_url() {
+        let url = |url: &str| {
+            let pairs = [("TENON__DATABASE__URL", url), ("TENON__DATABASE__PASSWORD", "p&w d")];
+            environment(&pairs).load().unwrap().database.url.unwrap().expose().clone()
+        };
+        assert_eq!(url("postgres://tenon@db/tenon"), "postgres://tenon@db/tenon?password=p%26w%20d");
+        assert_eq!(
+            url("postgres:///tenon?host=/run/postgresql"),
+            "postgres:///tenon?host=/run/postgresql&password=p%26w%20d"
+        );
     }
 
     #[test]
