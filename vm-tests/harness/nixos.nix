@@ -93,6 +93,8 @@ in
               group = text "redis-${name}";
               port = mkOption { type = types.port; default = 0; };
               unixSocket = text "/run/redis-${name}/redis.sock";
+              bind = maybe types.str;
+              requirePass = maybe types.str;
               unixSocketPerm = mkOption { type = types.int; default = 660; };
               save = mkOption { type = types.listOf types.unspecified; default = [ ]; };
               settings = anything;

@@ -49,7 +49,7 @@ def _unit(text: str, wanted_by: str = "multi-user.target") -> str:
 
 def _postgresql(postgresql: dict[str, Any]) -> Files:
     settings = {
-        "listen_addresses": "localhost" if postgresql.get("enableTCPIP") else "",
+        "listen_addresses": "*" if postgresql.get("enableTCPIP") else "localhost",
         "unix_socket_directories": "/run/postgresql",
         "hba_file": "/etc/postgresql/pg_hba.conf",
         "ident_file": "/etc/postgresql/pg_ident.conf",
@@ -149,7 +149,10 @@ def _redis(name: str, server: dict[str, Any]) -> Files:
         "daemonize": "no",
         "save": '""',
         "logfile": '""',
+        "bind": server.get("bind"),
+        "requirepass": server.get("requirePass"),
     } | (server.get("settings") or {})
+    settings = {key: value for key, value in settings.items() if value is not None}
     config = "".join(f"{key} {_redis_setting(value)}\n" for key, value in settings.items())
     return {
         f"etc/{full}.conf": config,

@@ -38,8 +38,26 @@ class Refused(Exception):
         self.status = status
 
 
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP through a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("tenon.test", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = self.opened()
+
+    def opened(self) -> socket.socket:
+        """The bare connection."""
+        made = socket.socket(socket.AF_UNIX)
+        made.settimeout(self.timeout)
+        made.connect(self._path)
+        return made
+
+
 class Server:
-    """The instance that is talked to."""
+    """The instance that is talked to: `https://…`, `http://…`, or `unix:/path` of its socket."""
 
     def __init__(self, url: str) -> None:
         self.place = urllib.parse.urlsplit(url)
@@ -52,12 +70,16 @@ class Server:
 
     def connection(self, timeout: float = 30) -> http.client.HTTPConnection:
         """A connection that was not used before."""
+        if self.place.scheme == "unix":
+            return UnixConnection(self.place.path, timeout)
         if self.tls:
             return http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.tls)
         return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
 
     def socket(self) -> socket.socket:
         """A bare connection, for a websocket."""
+        if self.place.scheme == "unix":
+            return UnixConnection(self.place.path, PATIENCE).opened()
         plain = socket.create_connection((self.host, self.port), timeout=PATIENCE)
         return self.tls.wrap_socket(plain, server_hostname=self.host) if self.tls else plain
 
@@ -164,7 +186,7 @@ def listen(server: Server, name: str, stream: str, count: int, file: str) -> lis
     connection = server.socket()
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [
-        "GET /api/v1/events HTTP/1.1", f"Host: {server.host}", "Connection: Upgrade", "Upgrade: websocket",
+        "GET /api/v1/events HTTP/1.1", f"Host: {server.host or 'tenon.test'}", "Connection: Upgrade", "Upgrade: websocket",
         "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}", f"Authorization: {_bearer(name)['Authorization']}",
     ]  # fmt: skip
     connection.sendall("\r\n".join([*lines, "", ""]).encode())

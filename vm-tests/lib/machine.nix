@@ -1,12 +1,15 @@
 # What every machine of the tests has: an installation that mails to a sink of its own, and somebody who uses it.
-{ pkgs, ... }:
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) mkDefault;
+in
 {
   services.tenon = {
-    enable = true;
-    domain = "tenon.test";
-    proxy.caddy.internalAuthority = true;
+    enable = mkDefault true;
+    domain = mkDefault "tenon.test";
+    proxy.caddy.internalAuthority = mkDefault true;
     mail.smtp = {
-      host = "127.0.0.1";
+      host = mkDefault "127.0.0.1";
       port = 2525;
       tls = "none";
     };
@@ -25,7 +28,7 @@
     description = "Mail server of the test";
     wantedBy = [ "multi-user.target" ];
     serviceConfig = {
-      ExecStart = "${pkgs.python3}/bin/python3 /etc/tenon-test/sink.py 2525 /var/lib/sink";
+      ExecStart = "${pkgs.python3}/bin/python3 /etc/tenon-test/sink.py ${if config.services.tenon.enable then "127.0.0.1" else "0.0.0.0"} 2525 /var/lib/sink";
       StateDirectory = "sink";
       Restart = "always";
     };

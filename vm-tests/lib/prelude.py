@@ -31,3 +31,10 @@ def result(machine: Any, unit: str, timeout: int = 120) -> Any:
 def sql(machine: Any, statement: str) -> str:
     """What a statement gives, asked as the service's own user."""
     return str(machine.succeed(f"runuser -u tenon -- psql -Atqc {shlex.quote(statement)} tenon")).strip()
+
+
+def ready(machine: Any) -> None:
+    """Waits until people can use the machine."""
+    for unit in ["tenon-migrate", "tenon", "tenon-worker-default", "tenon-scheduler", "caddy"]:
+        machine.wait_for_unit(f"{unit}.service")
+    machine.wait_until_succeeds("python3 /etc/tenon-test/client.py call - GET /readiness")

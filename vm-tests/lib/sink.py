@@ -1,11 +1,11 @@
-"""A mail server that takes everything and keeps each mail as a file: `sink.py PORT DIRECTORY`."""
+"""A mail server that takes everything and keeps each mail as a file: `sink.py ADDRESS PORT DIRECTORY`."""
 
 import asyncio
 import itertools
 import pathlib
 import sys
 
-PORT, DIRECTORY = int(sys.argv[1]), pathlib.Path(sys.argv[2])
+ADDRESS, PORT, DIRECTORY = sys.argv[1], int(sys.argv[2]), pathlib.Path(sys.argv[3])
 NUMBERS = itertools.count(len(list(DIRECTORY.glob("*.eml"))))
 
 
@@ -45,7 +45,7 @@ def keep(mail: bytes) -> None:
 
 async def main() -> None:
     """Listens until it is stopped."""
-    server = await asyncio.start_server(serve, "127.0.0.1", PORT, limit=64 * 1024 * 1024)
+    server = await asyncio.start_server(serve, ADDRESS, PORT, limit=64 * 1024 * 1024)
     async with server:
         await server.serve_forever()
 

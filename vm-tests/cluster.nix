@@ -1,0 +1,155 @@
+# Two machines that serve, a third with Postgres, Redis and the proxy: everything by TCP, with passwords.
+let
+  node =
+    { ... }:
+    {
+      imports = [ ./lib/machine.nix ];
+      services.tenon = {
+        # The proxy is elsewhere.
+        domain = null;
+        proxy.caddy.internalAuthority = false;
+        listen.address = "0.0.0.0";
+        mail.from = "Tenon <tenon@tenon.test>";
+        mail.smtp.host = "front";
+        database.createLocally = false;
+        redis.createLocally = false;
+        secrets.databaseUrlFile = "/etc/secrets/database-url";
+        secrets.redisUrlFile = "/etc/secrets/redis-url";
+        secrets.signingKeysFile = "/etc/secrets/signing-keys";
+        settings.public_url = "https://tenon.test";
+        settings.server.trusted_proxies = [ "192.168.1.0/24" ];
+      };
+      networking.firewall.allowedTCPPorts = [ 8080 ];
+      # On NixOS a tool puts them there; a test may say them.
+      environment.etc."secrets/database-url".text = "postgres://tenon:open-sesame@front/tenon";
+      environment.etc."secrets/redis-url".text = "redis://:open-sesame@front:6379/0";
+      environment.etc."secrets/signing-keys".text = "first:aGVyZS1hcmUtYXQtbGVhc3QtMzItYnl0ZXMtb2Yta2V5";
+    };
+in
+{
+  name = "cluster";
+
+  nodes.one = node;
+  nodes.two = node;
+
+  nodes.front =
+    { pkgs, ... }:
+    {
+      imports = [ ./lib/machine.nix ];
+      services.tenon.enable = false;
+      services.postgresql = {
+        enable = true;
+        enableTCPIP = true;
+        ensureDatabases = [ "tenon" ];
+        ensureUsers = [ { name = "tenon"; ensureDBOwnership = true; } ];
+        authentication = "host tenon tenon 192.168.1.0/24 scram-sha-256\n";
+      };
+      services.redis.servers.tenon = {
+        enable = true;
+        port = 6379;
+        bind = "0.0.0.0";
+        requirePass = "open-sesame";
+      };
+      services.caddy = {
+        enable = true;
+        virtualHosts."tenon.test".extraConfig = ''
+          tls internal
+          reverse_proxy one:8080 two:8080 {
+            lb_policy round_robin
+            lb_try_duration 5s
+            fail_duration 2s
+          }
+        '';
+      };
+      networking.firewall.allowedTCPPorts = [ 2525 5432 6379 ];
+    };
+
+  testScript = builtins.readFile ./lib/prelude.py + ''
+    import time
+
+    nodes = [one, two]
+    front.start()
+    front.wait_for_unit("postgresql.target")
+    front.wait_for_unit("redis-tenon.service")
+    front.succeed("runuser -u postgres -- psql -c \"alter role tenon password 'open-sesame'\"")
+
+    with subtest("l35_two_machines_migrate_at_once_and_one_does"):
+        start_all()
+        for node in nodes:
+            node.wait_for_unit("tenon-migrate.service")
+            node.wait_for_unit("tenon.service")
+        said = [node.succeed("journalctl -o cat -u tenon-migrate.service") for node in nodes]
+        assert sum("Applied" in text for text in said) == 1, said
+        for node in nodes:
+            assert node.get_unit_property("tenon-migrate.service", "NRestarts") == "0"
+            node.wait_for_unit("tenon-worker-default.service")
+            node.wait_for_unit("tenon-scheduler.service")
+            node.wait_until_succeeds("curl -fsS 127.0.0.1:9464/readiness")
+
+    with subtest("somebody joins, through the proxy"):
+        front.wait_for_unit("caddy.service")
+        front.wait_until_succeeds("python3 /etc/tenon-test/client.py call - GET /readiness")
+        client(front, "join", "ada")
+        project = client(front, "project", "ada")
+        place = f"/projects/{project['id']}"
+
+    with subtest("what is done at one machine is seen live at the other"):
+        in_background(front, "ears", "--url", "http://two:8080", "listen", "ada", f"project:{project['id']}", "/tmp/frames")
+        front.wait_until_succeeds("grep subscribed /tmp/frames")
+        story = {"title": "Card", "status_id": project["statuses"][0]}
+        client(front, "--url", "http://one:8080", "call", "ada", "POST", f"{place}/stories", story)
+        assert result(front, "ears")[-1]["kind"] == "story.created"
+
+
+    def leaders() -> list[str]:
+        """The machines whose scheduler says that it leads."""
+        return [node.name for node in nodes if node.execute("curl -fsS -m 2 127.0.0.1:9465/metrics | grep -x 'scheduler_leader 1'")[0] == 0]
+
+
+    with subtest("one scheduler leads"):
+        retry(lambda _: len(leaders()) == 1)
+
+    with subtest("the leader is frozen, and the other takes over"):
+        leader = next(node for node in nodes if node.name in leaders())
+        other = next(node for node in nodes if node is not leader)
+        began = time.monotonic()
+        leader.succeed("systemctl kill --signal=STOP tenon-scheduler.service")
+        retry(lambda _: leaders() == [other.name], timeout=120)
+        print(f"        another scheduler leads after {time.monotonic() - began:.1f} s")
+        leader.wait_for_unit("tenon-scheduler.service")
+        leader.wait_until_succeeds("curl -fsS 127.0.0.1:9465/health")
+        assert leaders() == [other.name], "two lead, or the wrong one"
+
+    with subtest("a machine dies, and its work is done by the other"):
+        in_background(front, "writers", "load", "ada", f"{place}/stories/1/comments", "--seconds", "12", "--posts")
+        front.sleep(3)
+        began = time.monotonic()
+        one.crash()
+        front.wait_until_succeeds("python3 /etc/tenon-test/client.py call ada GET /me")
+        print(f"        answered again after {time.monotonic() - began:.1f} s")
+        writes = result(front, "writers")
+        print(f"        {writes}")
+        kept = int(front.succeed("runuser -u postgres -- psql -Atqc 'select count(*) from comments' tenon"))
+        # Whoever was not answered does not know; whoever was, has it.
+        assert writes["requests"] - writes["failed"] <= kept <= writes["requests"], (kept, writes)
+        front.succeed("rm -f /var/lib/sink/*")
+        client(front, "sign-up", "grace")
+        client(front, "mailed", "grace")
+
+    with subtest("a machine that is cut off says so, and comes back by itself"):
+        two.block()
+        two.wait_until_fails("curl -fsS -m 3 127.0.0.1:9464/readiness")
+        two.unblock()
+        two.wait_until_succeeds("curl -fsS -m 3 127.0.0.1:9464/readiness")
+        client(front, "call", "ada", "GET", "/me")
+
+    with subtest("the machine that died comes back by itself"):
+        one.start()
+        one.wait_for_unit("tenon.service")
+        one.wait_until_succeeds("curl -fsS 127.0.0.1:9464/readiness")
+        front.wait_until_succeeds("python3 /etc/tenon-test/client.py --url http://one:8080 call ada GET /me")
+
+    for machine in machines:
+        machine.shutdown()
+  '';
+}
