@@ -43,6 +43,8 @@ let
           Type = "notify";
           Restart = "always";
           WatchdogSec = 30;
+          # One that is frozen hears nothing milder.
+          WatchdogSignal = "SIGKILL";
           # Longer than `server.shutdown_grace`.
           TimeoutStopSec = 60;
         };

@@ -5,6 +5,12 @@ let
   cfg = config.services.tenon;
   limits = import ./limits.nix { inherit lib; };
 
+  # What is killed is back within seconds, unless NixOS, or somebody else, has a view of that.
+  comesBack = lib.mapAttrs (_: lib.mkOverride 1400) {
+    Restart = "on-failure";
+    RestartSec = 2;
+  };
+
   role =
     about: default:
     lib.mapAttrs
@@ -41,9 +47,11 @@ in
     # `mkDefault`: the machine's Postgres may serve others, whose limits are not ours to set.
     systemd.services = lib.mkMerge [
       (mkIf cfg.database.createLocally {
-        postgresql.serviceConfig = lib.mapAttrs (_: mkDefault) (limits cfg.resources.postgres);
+        postgresql.serviceConfig = lib.mapAttrs (_: mkDefault) (limits cfg.resources.postgres) // comesBack;
       })
-      (mkIf cfg.redis.createLocally { redis-tenon.serviceConfig = limits cfg.resources.redis; })
+      (mkIf cfg.redis.createLocally {
+        redis-tenon.serviceConfig = limits cfg.resources.redis // comesBack;
+      })
     ];
   };
 }

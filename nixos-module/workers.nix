@@ -28,6 +28,8 @@ let
           Type = "notify";
           Restart = "always";
           WatchdogSec = 30;
+          # One that is frozen hears nothing milder.
+          WatchdogSignal = "SIGKILL";
           TimeoutStopSec = 60;
         };
       };

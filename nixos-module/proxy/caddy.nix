@@ -8,13 +8,17 @@ let
 
   upstreams = lib.concatMapStringsSep " " (api: "unix/${api.socket}") topology.apis;
 
+  # A connection for each request: one that was kept could be closed, by a process that stops, under a request that is
+  # on its way, while a new one waits in the socket.
+  transport = "\ttransport http {\n\t\tkeepalive off\n\t}\n";
+
   # A process that hangs is left alone for a while.
   several = ''
     	lb_policy least_conn
     	lb_try_duration 5s
     	fail_duration 5s
   '';
-  proxy = "reverse_proxy ${upstreams} {\n${lib.optionalString (cfg.instances > 1) several}\tflush_interval -1\n}";
+  proxy = "reverse_proxy ${upstreams} {\n${lib.optionalString (cfg.instances > 1) several}\tflush_interval -1\n${transport}}";
 
   pages = ''
     handle /api/* {
