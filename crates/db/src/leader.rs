@@ -3,10 +3,10 @@
 use diesel::{QueryableByName, sql_types as st};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use crate::{Db, error::Result, sql::sql};
+use crate::{Db, error::Result, locks::Lock, sql::sql};
 
 /// The lock of the scheduler.
-pub const SCHEDULER: i64 = 0x7465_6e6f_6e00_0001;
+pub const SCHEDULER: i64 = Lock::Scheduler as i64;
 
 /// A process that leads or stands by. Dropping it ends the leadership.
 pub struct Candidate {

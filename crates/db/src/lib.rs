@@ -14,6 +14,7 @@ pub mod invitations;
 pub mod jobs;
 pub mod leader;
 pub mod links;
+mod locks;
 pub mod log;
 pub mod mails;
 pub mod managed;

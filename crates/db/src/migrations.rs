@@ -4,11 +4,11 @@ use diesel::{QueryableByName, sql_types as st};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use crate::{error::Error, pool::Db};
+use crate::{error::Error, locks::Lock, pool::Db};
 
 const EMBEDDED: EmbeddedMigrations = embed_migrations!("../../migrations");
 /// Of the advisory lock under which one process at a time migrates.
-const LOCK: i64 = 0x7465_6e6f_6e00_0001;
+const LOCK: i64 = Lock::Migrations as i64;
 /// The oldest server that has all we use.
 pub const MIN_POSTGRES: i32 = 14;
 

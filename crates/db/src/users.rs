@@ -12,10 +12,10 @@ use tenon_core::{
 };
 use uuid::Uuid;
 
-use crate::{error::Result, schema::users, sql::sql};
+use crate::{error::Result, locks::Lock, schema::users, sql::sql};
 
 /// Of the advisory lock under which administrators are made and unmade, so that one is always left.
-const ADMINS_LOCK: i64 = 0x7465_6e6f_6e00_0002;
+const ADMINS_LOCK: i64 = Lock::Administrators as i64;
 
 /// A person with the hash of their password.
 #[derive(Debug, Clone)]

@@ -1,19 +1,26 @@
 //! From sockets that somebody else opened to answered requests, until told to stop.
+//!
+//! Nobody shall notice the end. First no connection is accepted any more, while those there are bring the requests
+//! that are on their way, and every answer says that it is the last; only then are the silent ones closed.
 
 use std::{io::Result, os::unix::net, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
 use salvo::{
-    Server, Service,
+    Depot, FlowCtrl, Request, Response, Server, Service,
     conn::{
         Accepted, Acceptor, Holding, StraightStream,
         tcp::{TcpAcceptor, TcpCoupler},
     },
     fuse::{ArcFusePolicy, FuseAction, FuseInfo, TransProto},
-    http::{Version, uri::Scheme},
+    handler,
+    http::{HeaderValue, StatusCode, Version, header::CONNECTION, uri::Scheme},
 };
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
+
+/// How long a request may be on its way when the process is to stop. A proxy sends it right after it has connected.
+const ON_THE_WAY: Duration = Duration::from_millis(300);
 
 /// An open socket.
 #[derive(Debug)]
@@ -32,6 +39,7 @@ pub async fn serve(
     stopping: CancellationToken,
     grace: Duration,
 ) -> Result<()> {
+    let service = service.hoop(LastAnswer(stopping.clone()));
     let serving =
         listeners.into_iter().map(|listener| serve_one(again(&service), listener, stopping.clone(), grace));
     try_join_all(serving).await.map(drop)
@@ -56,29 +64,75 @@ async fn serve_one(
         Listener::Tcp(listener) => {
             listener.set_nonblocking(true)?;
             let acceptor = TcpAcceptor::try_from(TcpListener::from_std(listener)?)?;
-            run(Server::new(acceptor), service, stopping, grace).await
+            run(acceptor, service, stopping, grace).await
         }
         Listener::Unix(listener) => {
             listener.set_nonblocking(true)?;
             let acceptor = UnixAcceptor::new(UnixListener::from_std(listener)?)?;
-            run(Server::new(acceptor), service, stopping, grace).await
+            run(acceptor, service, stopping, grace).await
         }
     }
 }
 
 async fn run<A: Acceptor + Send>(
-    server: Server<A>,
+    acceptor: A,
     service: Service,
     stopping: CancellationToken,
     grace: Duration,
 ) -> Result<()> {
+    let server = Server::new(UntilStopping { acceptor, stopping: stopping.clone() });
     let handle = server.handle();
     let mut serving = std::pin::pin!(server.try_serve(service));
+    let waiting = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(ON_THE_WAY.min(grace)).await;
+    };
     tokio::select! {
         ended = &mut serving => return ended,
-        () = stopping.cancelled() => handle.stop_graceful(grace),
+        // It closes connections that have brought nothing yet, however short ago they were accepted.
+        () = waiting => handle.stop_graceful(grace.saturating_sub(ON_THE_WAY)),
     }
     serving.await
+}
+
+/// Says in every answer that is given while stopping that the connection ends with it.
+struct LastAnswer(CancellationToken);
+
+#[handler]
+impl LastAnswer {
+    async fn handle(&self, req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
+        ctrl.call_next(req, depot, res).await;
+        let is_upgrade = res.status_code == Some(StatusCode::SWITCHING_PROTOCOLS);
+        if self.0.is_cancelled() && !is_upgrade && req.version() < Version::HTTP_2 {
+            res.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
+/// Accepts nothing once the process is stopping.
+struct UntilStopping<A> {
+    acceptor: A,
+    stopping: CancellationToken,
+}
+
+impl<A: Acceptor> Acceptor for UntilStopping<A> {
+    type Coupler = A::Coupler;
+    type Stream = A::Stream;
+
+    fn holdings(&self) -> &[Holding] {
+        self.acceptor.holdings()
+    }
+
+    async fn accept(
+        &mut self,
+        policy: Option<ArcFusePolicy>,
+    ) -> Result<Accepted<Self::Coupler, Self::Stream>> {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => std::future::pending().await,
+            accepted = self.acceptor.accept(policy) => accepted,
+        }
+    }
 }
 
 /// Salvo's own acceptor for unix sockets insists on opening them.
@@ -199,5 +253,44 @@ mod tests {
         };
         tokio::join!(serving, asking);
         assert!(tokio::net::TcpStream::connect(address).await.is_err(), "it accepts no more");
+    }
+
+    /// Reads one answer of a connection that stays open.
+    async fn head(stream: &mut tokio::net::UnixStream) -> String {
+        let mut answer = vec![];
+        while !answer.ends_with(b"well") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "closed without an answer");
+        }
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_on_its_way_at_the_end_is_answered_and_is_the_last() {
+        const KEPT: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let dir = tempfile::tempdir().unwrap();
+        // What must not happen, happened every other time.
+        for round in 0..20 {
+            let path = dir.path().join(round.to_string());
+            let unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            let stopping = CancellationToken::new();
+            let service = Service::new(Router::new().get(well));
+            let serving = async {
+                serve(service, vec![Listener::Unix(unix)], stopping.clone(), GRACE).await.unwrap();
+            };
+            let asking = async {
+                let mut used = tokio::net::UnixStream::connect(&path).await.unwrap();
+                let mut fresh = tokio::net::UnixStream::connect(&path).await.unwrap();
+                used.write_all(KEPT).await.unwrap();
+                assert!(!head(&mut used).await.contains("connection: close"));
+                stopping.cancel();
+                tokio::task::yield_now().await;
+                for stream in [&mut used, &mut fresh] {
+                    stream.write_all(KEPT).await.unwrap();
+                    assert!(head(stream).await.contains("connection: close"));
+                    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "it ends with the answer");
+                }
+            };
+            tokio::join!(serving, asking);
+        }
     }
 }

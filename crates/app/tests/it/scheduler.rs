@@ -43,3 +43,14 @@ async fn one_leads_and_another_follows_when_it_goes() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// An upgrade migrates while the old release's scheduler still leads.
+#[tokio::test]
+async fn l35_a_migration_does_not_wait_for_the_leader() {
+    let house = House::new().await;
+    let mut leader = Candidate::stand(house.db.db(), SCHEDULER).await.unwrap();
+    assert!(leader.leads().await.unwrap());
+    let migrating = tenon_db::migrations::run(house.db.db());
+    let applied = tokio::time::timeout(Duration::from_secs(10), migrating).await.expect("it waits for the leader");
+    assert!(applied.unwrap().is_empty());
+}
