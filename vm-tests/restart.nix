@@ -42,10 +42,7 @@
         units = "tenon-migrate tenon tenon-worker-default tenon-scheduler"
         without_loss("switch", 15, f"systemctl restart {units}")
 
-    with subtest("the proxy is reloaded under load, and no request fails"):
-        without_loss("reload", 8, "systemctl reload caddy.service")
-
-    with subtest("a live connection is told to come back, and comes back without a gap"):
+    with subtest("a live connection is told to come back"):
         in_background(machine, "ears", "listen", "ada", f"project:{project['id']}", "/tmp/frames", "--count", "1000000")
         machine.wait_until_succeeds("grep subscribed /tmp/frames")
         machine.succeed("systemctl restart tenon.service")
