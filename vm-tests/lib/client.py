@@ -220,6 +220,7 @@ def load(server: Server, name: str, path: str, seconds: float, people: int, post
     """Several people who ask as fast as they can, half of them over new connections each time."""
     end = time.monotonic() + seconds
     failures: list[str] = []
+    failed_at: list[float] = []
     slowest = [0.0] * people
     counts = [0] * people
     headers = _bearer(name)
@@ -243,6 +244,10 @@ def load(server: Server, name: str, path: str, seconds: float, people: int, post
             except (OSError, http.client.HTTPException) as error:
                 failures.append(repr(error))
                 connection = None
+            if len(failures) > len(failed_at):
+                failed_at.append(time.monotonic())
+                # So that an outage is not a race.
+                time.sleep(0.1)
             counts[number] += 1
             slowest[number] = max(slowest[number], time.monotonic() - began)
 
@@ -253,6 +258,7 @@ def load(server: Server, name: str, path: str, seconds: float, people: int, post
         thread.join()
     return {
         "requests": sum(counts), "failed": len(failures), "failures": failures[:5], "slowest": round(max(slowest), 3),
+        "outage": round(max(failed_at) - min(failed_at), 3) if failed_at else 0,
     }  # fmt: skip
 
 

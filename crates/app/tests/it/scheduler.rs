@@ -51,6 +51,7 @@ async fn l35_a_migration_does_not_wait_for_the_leader() {
     let mut leader = Candidate::stand(house.db.db(), SCHEDULER).await.unwrap();
     assert!(leader.leads().await.unwrap());
     let migrating = tenon_db::migrations::run(house.db.db());
-    let applied = tokio::time::timeout(Duration::from_secs(10), migrating).await.expect("it waits for the leader");
+    let applied =
+        tokio::time::timeout(Duration::from_secs(10), migrating).await.expect("it waits for the leader");
     assert!(applied.unwrap().is_empty());
 }
