@@ -39,9 +39,11 @@ in
               echo "tenon: only root can act for the service; try: sudo tenon $*" >&2
               exit 1
           fi
+          # The directory, for files that are named, unless ${cfg.user} cannot enter it: root's own, mostly.
           exec systemd-run --quiet --collect --wait --pty --pipe --service-type=exec \
               ${lib.escapeShellArgs words} \
-              --setenv=TENON_CONFIG=/etc/tenon/tenon.toml --setenv=PATH="$PATH" --setenv=TERM="''${TERM-dumb}" --same-dir \
+              --setenv=TENON_CONFIG=/etc/tenon/tenon.toml --setenv=PATH="$PATH" --setenv=TERM="''${TERM-dumb}" \
+              --property=WorkingDirectory="-$PWD" \
               ${lib.getExe cfg.package} "$@"
         '';
       })

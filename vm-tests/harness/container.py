@@ -91,7 +91,7 @@ class Container(Machine):
         return self._process is not None and self._process.poll() is None
 
     def run(self, command: str, timeout: int) -> Answer:
-        path = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        path = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         inside = ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
         shell = ["env", "-i", f"PATH={path}", "HOME=/root", "LANG=C.UTF-8", "bash", "-c", command]
         try:

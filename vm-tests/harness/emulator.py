@@ -34,7 +34,7 @@ while True:
     while b"\n" in buffer:
         line, buffer = buffer.split(b"\n", 1)
         ask = json.loads(line)
-        path = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        path = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         clean = {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8"}
         try:
             done = subprocess.run(["bash", "-c", ask["command"]], stdin=subprocess.DEVNULL, capture_output=True,

@@ -22,8 +22,17 @@ class Test:
     plans: dict[str, dict[str, Any]]
 
 
+BARE: dict[str, Any] = {"files": {}, "links": [], "packages": {"/nix/store/tenon": "tenon"}}
+"""A machine as Debian left it, with the program somewhere on its disk."""
+
+
 def evaluate(file: Path) -> Test:
-    """Evaluates the test in `file`, which takes nothing but `nix-instantiate`."""
+    """Evaluates the test in `file`, which takes nothing but `nix-instantiate`.
+
+    A test that is a Python file is a script for one bare machine: not for NixOS.
+    """
+    if file.suffix == ".py":
+        return Test(file.stem, file.read_text(), {"machine": BARE})
     done = subprocess.run(
         [
             "nix-instantiate", "--eval", "--strict", "--json", str(HARNESS / "test.nix"),

@@ -16,10 +16,11 @@ RESULTS = TARGET / "vm"
 
 
 def tests() -> list[str]:
-    """The names of all tests, those of `.cache` and `harness` aside."""
-    return sorted(path.stem for path in TESTS.glob("*.nix"))
+    """The names of all tests."""
+    return sorted(path.stem for path in TESTS.iterdir() if path.suffix in (".nix", ".py"))
 
 
 def test_file(name: str) -> Path:
     """The file of the test called `name`."""
-    return TESTS / f"{name}.nix"
+    script = TESTS / f"{name}.py"
+    return script if script.exists() else TESTS / f"{name}.nix"

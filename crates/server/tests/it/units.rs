@@ -60,7 +60,13 @@ impl Notified {
 
     fn next(&self) -> String {
         let mut message = [0; 256];
-        let length = self.0.recv(&mut message).expect("systemd is told something");
+        let length = loop {
+            match self.0.recv(&mut message) {
+                // A child that ended.
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                received => break received.expect("systemd is told something"),
+            }
+        };
         String::from_utf8(message[..length].to_vec()).unwrap()
     }
 
