@@ -1,7 +1,7 @@
 # The API: a socket that systemd holds, and one process behind it, or several with a socket each.
 #
 # The socket outlives the process: connections wait in it during a restart, so a switch under load loses no request.
-{ config, lib, ... }:
+{ config, lib, pkgs, ... }:
 let
   inherit (lib) mkIf mkOption types;
   cfg = config.services.tenon;
@@ -33,6 +33,7 @@ let
       role = "api";
       description = "Tenon API";
       command = "serve";
+      reaches = [ "database" "redis" "files" "prometheus" ];
       extra = {
         requires = [ "${api.unit}.socket" ];
         after = [ "${api.unit}.socket" "tenon-migrate.service" ];
@@ -41,6 +42,7 @@ let
         environment.TENON__METRICS__LISTEN = api.metrics;
         serviceConfig = {
           Type = "notify";
+          ExecReload = "${pkgs.coreutils}/bin/kill -HUP $MAINPID";
           Restart = "always";
           WatchdogSec = 30;
           # One that is frozen hears nothing milder.

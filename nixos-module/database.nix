@@ -47,7 +47,13 @@ in
     services.postgresql = mkIf database.createLocally {
       enable = true;
       ensureDatabases = [ database.name ];
-      ensureUsers = [ { name = database.user; ensureDBOwnership = true; } ];
+      ensureUsers = [
+        {
+          name = database.user;
+          ensureDBOwnership = true;
+          ensureClauses.replication = mkIf (cfg.backup.enable && cfg.backup.pointInTime.enable) true;
+        }
+      ];
     };
 
     assertions = [
@@ -56,12 +62,18 @@ in
         message = "services.tenon.database: on a local Postgres the database, its owner and the account have one name, since Postgres asks the system who is calling: leave database.name, database.user and user alone, or make the database yourself and set database.createLocally = false.";
       }
       {
-        assertion = database.createLocally -> database.host == null && cfg.secrets.databaseUrlFile == null;
+        assertion =
+          database.createLocally
+          -> database.host == null && cfg.secrets.databaseUrlFile == null && cfg.secrets.databasePasswordFile == null;
         message = "services.tenon.database: a database elsewhere is configured, but createLocally is on: set services.tenon.database.createLocally = false.";
       }
       {
         assertion = !database.createLocally -> database.host != null || cfg.secrets.databaseUrlFile != null || cfg.settings.database.url != url;
         message = "services.tenon.database: createLocally is off, but nothing says where the database is: set services.tenon.database.host or services.tenon.secrets.databaseUrlFile.";
+      }
+      {
+        assertion = cfg.secrets.databasePasswordFile == null || cfg.secrets.databaseUrlFile == null;
+        message = "services.tenon.secrets: databaseUrlFile has the password in it already; leave out databasePasswordFile.";
       }
       {
         assertion = database.createLocally -> lib.versionAtLeast config.services.postgresql.package.version "14";

@@ -17,6 +17,8 @@
     ./storage.nix
     ./mail.nix
     ./proxy
+    ./backup.nix
+    ./wal.nix
     ./monitoring.nix
     ./cli.nix
   ];

@@ -11,6 +11,7 @@ in
       role = "command";
       description = "Tenon database migrations";
       command = "migrate";
+      reaches = [ "database" ];
       extra = {
         wantedBy = [ "tenon.target" ];
         serviceConfig = {

@@ -57,6 +57,10 @@ in
         message = "services.tenon.redis: createLocally is on, but enable is off.";
       }
       {
+        assertion = redis.enable || redis.url == null && cfg.secrets.redisUrlFile == null;
+        message = "services.tenon.redis: a Redis is configured, but services.tenon.redis.enable is off.";
+      }
+      {
         assertion = redis.createLocally -> redis.url == null && cfg.secrets.redisUrlFile == null;
         message = "services.tenon.redis: a Redis elsewhere is configured, but createLocally is on: set services.tenon.redis.createLocally = false.";
       }

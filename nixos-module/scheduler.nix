@@ -1,5 +1,5 @@
 # The scheduler: one process a machine at most; of several machines one leads, and another takes over.
-{ config, lib, ... }:
+{ config, lib, pkgs, ... }:
 let
   inherit (lib) mkIf mkOption types;
   cfg = config.services.tenon;
@@ -12,6 +12,7 @@ let
       role = "scheduler";
       description = "Tenon scheduler";
       command = "scheduler";
+      reaches = [ "database" "redis" "files" "prometheus" ];
       extra = {
         after = [ "tenon-migrate.service" ];
         wants = [ "tenon-migrate.service" ];
@@ -19,6 +20,7 @@ let
         environment.TENON__METRICS__LISTEN = process.metrics;
         serviceConfig = {
           Type = "notify";
+          ExecReload = "${pkgs.coreutils}/bin/kill -HUP $MAINPID";
           Restart = "always";
           WatchdogSec = 30;
           # One that is frozen hears nothing milder.

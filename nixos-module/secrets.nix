@@ -33,6 +33,22 @@ let
       keys = [ "mail.password" ];
       about = "Password for `mail.smtp.username`";
     };
+    backupIdentity = {
+      keys = [ "backup.identity" ];
+      about = "Private keys of age, one a line, that open encrypted backups: for the drill, and to restore";
+    };
+    backupS3AccessKeyId = {
+      keys = [ "backup.target.access_key_id" ];
+      about = "Name of the key for `backup.s3`";
+    };
+    backupS3SecretAccessKey = {
+      keys = [ "backup.target.secret_access_key" ];
+      about = "The key itself for `backup.s3`";
+    };
+    databasePassword = {
+      keys = [ "database.password" ];
+      about = "Password for `database.user` at `database.host`";
+    };
     metricsToken = {
       keys = [ "metrics.token" ];
       about = "What readers of the figures must show, at least 16 characters; needed only when `monitoring.address` is not on loopback";
@@ -85,6 +101,10 @@ in
       {
         assertion = lib.all (name: !(lib.hasAttrByPath (lib.splitString "." name) cfg.settings)) [
           "auth.signing_keys"
+          "backup.identity"
+          "backup.target.access_key_id"
+          "backup.target.secret_access_key"
+          "database.password"
           "mail.password"
           "metrics.token"
           "storage.access_key_id"

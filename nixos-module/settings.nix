@@ -4,15 +4,7 @@ let
   inherit (lib) mkDefault mkIf mkOption types;
   cfg = config.services.tenon;
   format = pkgs.formats.toml { };
-
-  # TOML has no null: what is null is not written.
-  written = lib.filterAttrsRecursive (_: value: value != null) cfg.settings;
-  file = format.generate "tenon.toml" written;
-  checked = pkgs.runCommand "tenon.toml" { inherit file; preferLocalBuild = true; } ''
-    cp "$file" tenon.toml
-    ${lib.getExe cfg.package} config check tenon.toml
-    cp tenon.toml "$out"
-  '';
+  checked = import ./checked-toml.nix { inherit config lib pkgs; };
 in
 {
   options.services.tenon = {
@@ -69,7 +61,7 @@ in
       log.format = mkDefault "json";
     };
 
-    environment.etc."tenon/tenon.toml".source = checked;
+    environment.etc."tenon/tenon.toml".source = checked "tenon.toml" cfg.settings;
 
     assertions = [
       {

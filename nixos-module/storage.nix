@@ -16,35 +16,7 @@ in
       }
     '';
     description = "The bucket for files, with `secrets.s3AccessKeyIdFile` and `secrets.s3SecretAccessKeyFile`. Null keeps files in `stateDir`.";
-    type = types.nullOr (
-      types.submodule {
-        options = {
-          endpoint = mkOption {
-            type = types.str;
-            description = "Address of the store.";
-          };
-          bucket = mkOption {
-            type = types.str;
-            description = "Name of the bucket; it must exist.";
-          };
-          region = mkOption {
-            type = types.str;
-            default = "us-east-1";
-            description = "Region of the bucket; many stores accept any.";
-          };
-          pathStyle = mkOption {
-            type = types.bool;
-            default = true;
-            description = "`https://host/bucket/key` instead of `https://bucket.host/key`.";
-          };
-          prefix = mkOption {
-            type = types.str;
-            default = "";
-            description = "Begins every key, for a bucket shared with others.";
-          };
-        };
-      }
-    );
+    type = types.nullOr (types.submodule { options = import ./s3.nix { inherit lib; }; });
   };
 
   config = mkIf cfg.enable {

@@ -1,23 +1,30 @@
 # A unit of Tenon: what all of them have in common, around it what `extra` says.
 #
-# `role` chooses the limits. Dependencies are wanted, never required: a Postgres that is stopped for a minute must not take
+# `role` chooses the limits, `reaches` what of the network is open. Dependencies are wanted, never required: a Postgres that is stopped for a minute must not take
 # Tenon down with it. What cannot start yet is started again until it can.
 { config, lib }:
 let
   cfg = config.services.tenon;
   hardening = import ./hardening.nix;
   resources = import ./limits.nix { inherit lib; };
+  network = import ./network.nix { inherit config lib; };
 
   database = lib.optional cfg.database.createLocally "postgresql.target";
   redis = lib.optional cfg.redis.createLocally "redis-tenon.service";
-  network = lib.optional (!cfg.database.createLocally) "network-online.target";
+  online = lib.optional (!cfg.database.createLocally) "network-online.target";
 in
-{ role, description, command, extra ? { } }:
+{
+  role,
+  description,
+  command,
+  reaches,
+  extra ? { },
+}:
 lib.mkMerge [
   {
     inherit description;
-    after = [ "network.target" ] ++ network ++ database ++ redis;
-    wants = network ++ database ++ redis;
+    after = [ "network.target" ] ++ online ++ database ++ redis;
+    wants = online ++ database ++ redis;
     partOf = [ "tenon.target" ];
     restartTriggers = [ config.environment.etc."tenon/tenon.toml".source ];
     # A stopped API would take its socket with it; a restarted one leaves it, and connections wait in it.
@@ -27,6 +34,7 @@ lib.mkMerge [
     serviceConfig =
       hardening
       // resources cfg.resources.${role}
+      // network reaches
       // {
         ExecStart = "${lib.getExe cfg.package} ${command}";
         User = cfg.user;

@@ -1,5 +1,5 @@
 # Workers: any number, each with its queues.
-{ config, lib, ... }:
+{ config, lib, pkgs, ... }:
 let
   inherit (lib) mkIf mkOption types;
   cfg = config.services.tenon;
@@ -15,6 +15,7 @@ let
       role = "worker";
       description = "Tenon worker ${process.name}";
       command = "worker";
+      reaches = [ "database" "redis" "files" "mail" "prometheus" ];
       extra = {
         after = [ "tenon-migrate.service" ];
         wants = [ "tenon-migrate.service" ];
@@ -26,6 +27,7 @@ let
         };
         serviceConfig = {
           Type = "notify";
+          ExecReload = "${pkgs.coreutils}/bin/kill -HUP $MAINPID";
           Restart = "always";
           WatchdogSec = 30;
           # One that is frozen hears nothing milder.

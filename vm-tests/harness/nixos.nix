@@ -9,7 +9,18 @@ let
   lines = mkOption { type = types.lines; default = ""; };
   anything = mkOption { type = types.attrsOf types.anything; default = { }; };
   maybe = type: mkOption { type = types.nullOr type; default = null; };
+  # What a section of a unit says: lists from several places are put together.
+  section = mkOption { type = types.attrsOf (types.either (types.listOf types.unspecified) types.unspecified); default = { }; };
   many = options: mkOption { type = types.attrsOf (types.submodule { inherit options; }); default = { }; };
+
+  anExporter = port: {
+    enable = bool;
+    listenAddress = text "0.0.0.0";
+    port = mkOption { type = types.port; default = port; };
+    configFile = maybe types.unspecified;
+    extraFlags = texts;
+    runAsLocalSuperUser = bool;
+  };
 
   relations = lib.genAttrs [
     "after"
@@ -28,7 +39,7 @@ let
     enable = mkOption { type = types.bool; default = true; };
     description = text "";
     documentation = texts;
-    unitConfig = anything;
+    unitConfig = section;
     restartTriggers = mkOption { type = types.listOf types.unspecified; default = [ ]; };
   };
 
@@ -38,7 +49,7 @@ let
     restartIfChanged = mkOption { type = types.bool; default = true; };
     stopIfChanged = mkOption { type = types.bool; default = true; };
     startAt = mkOption { type = types.either types.str (types.listOf types.str); default = [ ]; };
-    serviceConfig = anything;
+    serviceConfig = section;
   };
 in
 {
@@ -63,11 +74,11 @@ in
     security.acme.defaults.email = maybe types.str;
 
     systemd.services = many service;
-    systemd.sockets = many (unit // { listenStreams = texts; socketConfig = anything; });
-    systemd.timers = many (unit // { timerConfig = anything; });
-    systemd.paths = many (unit // { pathConfig = anything; });
+    systemd.sockets = many (unit // { listenStreams = texts; socketConfig = section; });
+    systemd.timers = many (unit // { timerConfig = section; });
+    systemd.paths = many (unit // { pathConfig = section; });
     systemd.targets = many unit;
-    systemd.slices = many (unit // { sliceConfig = anything; });
+    systemd.slices = many (unit // { sliceConfig = section; });
     systemd.tmpfiles.rules = texts;
 
     services.postgresql = {
@@ -78,7 +89,18 @@ in
       authentication = lines;
       identMap = lines;
       ensureDatabases = texts;
-      ensureUsers = mkOption { type = types.listOf types.unspecified; default = [ ]; };
+      ensureUsers = mkOption {
+        default = [ ];
+        type = types.listOf (
+          types.submodule {
+            options = {
+              name = mkOption { type = types.str; };
+              ensureDBOwnership = bool;
+              ensureClauses.replication = maybe types.bool;
+            };
+          }
+        );
+      };
     };
 
     services.redis.servers = mkOption {
@@ -138,10 +160,16 @@ in
       enable = bool;
       listenAddress = text "127.0.0.1";
       port = mkOption { type = types.port; default = 9090; };
+      checkConfig = mkOption { type = types.either types.bool (types.enum [ "syntax-only" ]); default = true; };
       globalConfig = anything;
       ruleFiles = mkOption { type = types.listOf types.unspecified; default = [ ]; };
       scrapeConfigs = mkOption { type = types.listOf types.anything; default = [ ]; };
-      exporters = anything;
+      exporters = lib.mapAttrs (_: port: anExporter port) {
+        blackbox = 9115;
+        node = 9100;
+        postgres = 9187;
+        redis = 9121;
+      };
     };
 
     services.grafana = {

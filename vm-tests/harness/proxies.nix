@@ -77,10 +77,10 @@ in
 
   # JSON is YAML.
   prometheusConfig =
-    prometheus:
+    prometheus: rules:
     builtins.toJSON {
       global = prometheus.globalConfig;
-      rule_files = map toString prometheus.ruleFiles;
+      rule_files = rules;
       scrape_configs = prometheus.scrapeConfigs;
     };
 }

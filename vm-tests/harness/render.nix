@@ -22,13 +22,19 @@ let
   ) config.environment.etc;
   contents = source: if builtins.isPath source then builtins.readFile source else source.text;
 
+  # Rules are beside the configuration of Prometheus, wherever the checkout is.
+  ruleFile = file: "/etc/prometheus/${baseNameOf file}";
+  rules = lib.listToAttrs (
+    map (file: lib.nameValuePair (lib.removePrefix "/" (ruleFile file)) (builtins.readFile file)) services.prometheus.ruleFiles
+  );
+
   # Programs whose text is ours: `tenon` for administrators.
   scripts = lib.filter (package: package ? program) config.environment.systemPackages;
   placeOf =
     script: if platform == "debian" then "usr/local/s${script.program}" else lib.removePrefix "/" "${script.outPath}/${script.program}";
 in
 {
-  files = rendered.files // etc // lib.listToAttrs (map (script: lib.nameValuePair (placeOf script) script.text) scripts);
+  files = rendered.files // etc // rules // lib.listToAttrs (map (script: lib.nameValuePair (placeOf script) script.text) scripts);
   executables = map placeOf scripts;
   inherit (rendered) links;
 
@@ -48,7 +54,10 @@ in
         site = proxies.nginxSite services.nginx;
       in
       { inherit (services.nginx) enable; inherit site; configFile = proxies.nginxConfig services.nginx site; };
-    prometheus = { inherit (services.prometheus) enable listenAddress port; configFile = proxies.prometheusConfig services.prometheus; };
+    prometheus = {
+      inherit (services.prometheus) enable exporters listenAddress port;
+      configFile = proxies.prometheusConfig services.prometheus (map ruleFile services.prometheus.ruleFiles);
+    };
     inherit (services) grafana;
   };
 

@@ -30,6 +30,9 @@ in
         server.shutdown_grace = "40s";
       };
       secrets = {
+        backupIdentityFile = "/run/secrets/age";
+        backupS3AccessKeyIdFile = "/run/secrets/backup-id";
+        backupS3SecretAccessKeyFile = "/run/secrets/backup-key";
         metricsTokenFile = "/run/secrets/metrics-token";
         s3AccessKeyIdFile = "/run/secrets/s3-id";
         s3SecretAccessKeyFile = "/run/secrets/s3-key";
@@ -49,9 +52,25 @@ in
         memory = "2G";
       };
       proxy.caddy.internalAuthority = true;
+      backup = {
+        enable = true;
+        s3 = {
+          endpoint = "https://s3.example.org";
+          bucket = "tenon-backups";
+        };
+        recipients = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p" ];
+        keep.days = 14;
+      };
       monitoring.prometheus.enable = true;
       openFirewall = true;
     };
+
+  monitored = with' {
+    monitoring = {
+      prometheus.enable = true;
+      grafana.enable = true;
+    };
+  };
 
   nginx = {
     imports = [ (with' { proxy.nginx.enable = true; instances = 2; }) ];
@@ -61,11 +80,20 @@ in
     };
   };
 
+  mail-relay = with' {
+    mail.smtp = {
+      host = "mail.example.org";
+      username = "tenon";
+    };
+    secrets.smtpPasswordFile = "/run/secrets/smtp-password";
+  };
+
   external-database = with' {
     database = {
       createLocally = false;
       host = "db.example.org";
     };
+    secrets.databasePasswordFile = "/run/secrets/database-password";
   };
 
   database-by-url = with' {
@@ -116,6 +144,18 @@ in
       signingKeysFile = "/run/secrets/signing-keys";
     };
   };
+
+  encrypted-without-a-key = with' {
+    backup.enable = true;
+    backup.recipients = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p" ];
+  };
+
+  point-in-time = with' {
+    backup.enable = true;
+    backup.pointInTime.enable = true;
+  };
+
+  no-backup = with' { backup.enable = false; };
 
   state-elsewhere = with' { stateDir = "/srv/tenon"; };
 }

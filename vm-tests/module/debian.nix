@@ -3,6 +3,8 @@
   services.tenon = {
     enable = true;
     domain = "tenon.example.org";
+    # Debian has the programs of Postgres where Tenon looks by itself.
+    backup.postgresPackage = null;
   };
   # Debian's redis-server@tenon and its account.
   services.redis.servers.tenon = {

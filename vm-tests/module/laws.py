@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import chain
 
 from .outcome import Failed
+from .places import MODULE
 from .plans import Plan, Unit, nixos_plans
 
 Law = Callable[[dict[str, Plan]], None]
@@ -30,6 +31,16 @@ NEVER_LESS = {
     "RestrictSUIDSGID": "true",
     "SystemCallArchitectures": "native",
     "UMask": "0077",
+}
+
+COMMANDS = {
+    "serve": "serve",
+    "worker": "worker",
+    "scheduler": "scheduler",
+    "migrate": "migrate",
+    "backup": "backup create",
+    "restore-drill": "backup drill",
+    "base-backup": "backup base",
 }
 
 DEFAULT_LIMITS = {
@@ -72,9 +83,9 @@ def _of(plan: Plan, unit: Unit) -> str:
 def each_role_runs_its_command(plans: dict[str, Plan]) -> None:
     """`tenon-worker-mail` runs a worker."""
     for plan in plans.values():
-        for role in ("serve", "worker", "scheduler", "migrate"):
+        for role, command in COMMANDS.items():
             for unit in plan.roles(role):
-                demand(unit.one("ExecStart").endswith(f"/bin/tenon {role}"), f"{_of(plan, unit)} does not {role}")
+                demand(unit.one("ExecStart").endswith(f"/bin/tenon {command}"), f"{_of(plan, unit)} does not {command}")
         demand(len(plan.roles("migrate")) == 1, f"{plan.name} does not migrate")
     minimal = plans["minimal"]
     demand([len(minimal.roles(role)) for role in ("serve", "worker", "scheduler")] == [1, 1, 1], "a role is missing")
@@ -117,6 +128,7 @@ def what_dies_comes_back(plans: dict[str, Plan]) -> None:
         demand(unit.one("Restart") == "always", f"{_of(plan, unit)} stays away")
         demand(0 < int(unit.one("RestartSec") or 0) <= 5, f"{_of(plan, unit)} comes back too late")
         demand(unit.one("StartLimitIntervalSec") == "0", f"{_of(plan, unit)} gives up")
+        demand("kill -HUP $MAINPID" in unit.one("ExecReload"), f"{_of(plan, unit)} cannot reload")
         demand(unit.one("Type") == "notify", f"{_of(plan, unit)} is taken for ready before it is")
         demand(0 < int(unit.one("WatchdogSec") or 0) <= 60, f"{_of(plan, unit)} may hang for ever")
 
@@ -144,6 +156,56 @@ def changed_settings_restart_everything(plans: dict[str, Plan]) -> None:
         demand("tenon.toml" in unit.one("X-Restart-Triggers"), f"{_of(plan, unit)} keeps old settings")
 
 
+def backups_are_made_and_tried(plans: dict[str, Plan]) -> None:
+    """Each night and each week, also when the machine was off; not where they cannot be opened."""
+    wanted = {"minimal": (0, 0), "everything": (1, 1), "encrypted-without-a-key": (1, 0), "no-backup": (0, 0)}
+    for name, (backups, drills) in wanted.items():
+        if name not in plans:
+            continue
+        plan = plans[name]
+        found = (len(plan.roles("backup")), len(plan.roles("restore-drill")))
+        demand(found == (backups, drills), f"{name} has {found[0]} backups and {found[1]} drills")
+        timers = {unit.name.removesuffix(".timer"): unit for unit in plan.units(".timer")}
+        for unit in plan.roles("backup") + plan.roles("restore-drill"):
+            timer = timers.get(unit.name.removesuffix(".service"))
+            demand(timer and timer.one("OnCalendar") and timer.one("Persistent") == "true", f"{_of(plan, unit)} is never run")
+            link = f"etc/systemd/system/timers.target.wants/{timer.name if timer else ''}"
+            demand(link in {one["link"] for one in plan.content["links"]}, f"{_of(plan, unit)} is never started")
+
+
+def backups_go_where_they_can_be_written(plans: dict[str, Plan]) -> None:
+    """The directory exists, is ours alone, and is open to the units that need it and to no other."""
+    for plan in plans.values():
+        tasks = plan.roles("backup") + plan.roles("restore-drill") + plan.roles("base-backup")
+        rules = [rule for rule in plan.content["tmpfiles"] if rule.startswith("d /var/backup/tenon ")]
+        local = bool(tasks) and "/var/backup/tenon" in plan.settings
+        mode = "2770" if plan.roles("base-backup") else "0700"
+        demand(rules == ([f"d /var/backup/tenon {mode} tenon tenon -"] if local else []), f"{plan.name}: {rules}")
+        for unit in plan.own():
+            may = "/var/backup/tenon" in unit.said("ReadWritePaths")
+            demand(may == (local and unit in tasks), f"{_of(plan, unit)} and the backups")
+
+
+def the_log_is_archived_where_backups_go(plans: dict[str, Plan]) -> None:
+    """By Postgres, which needs the way there, the right to go it, and no secret that it has no use for."""
+    plan = plans["point-in-time"]
+    postgresql = plan.services["postgresql"]
+    command = postgresql["settings"].get("archive_command", "")
+    demand(postgresql["settings"].get("archive_mode") == "on", "nothing is archived")
+    demand(0 < postgresql["settings"].get("archive_timeout", 0) <= 300, "more than five minutes may be lost")
+    demand(command.startswith("umask 0007; ") and command.endswith("--config /etc/tenon/wal.toml wal push %p"), command)
+    demand("/var/backup/tenon" in plan.files["etc/tenon/wal.toml"], "the log goes elsewhere")
+    addition = Unit("postgresql", plan.files["etc/systemd/system/postgresql.service.d/tenon.conf"])
+    demand(addition.said("ReadWritePaths") == ["-/var/backup/tenon"], "Postgres cannot write there")
+    demand(plan.content["users"].get("postgres", {}).get("extraGroups") == ["tenon"], "Postgres may not write there")
+    demand("local replication tenon peer" in postgresql["authentication"], "no base backup can be made")
+    demand(postgresql["ensureUsers"][0]["ensureClauses"]["replication"] is True, "no base backup may be made")
+    demand(len(plan.roles("base-backup")) == 1, "no base backup is made")
+    for other in plans.values():
+        settings = other.services["postgresql"]["settings"]
+        demand(other is plan or "archive_command" not in settings, f"{other.name} archives unasked")
+
+
 # What may be touched.
 
 
@@ -154,6 +216,22 @@ def every_unit_is_hardened(plans: dict[str, Plan]) -> None:
             demand(unit.said(key) == [value], f"{_of(plan, unit)}: {key} is not {value or 'empty'}")
         demand(unit.one("User") not in ("", "root", "postgres"), f"{_of(plan, unit)} runs as {unit.one('User')!r}")
         demand("@system-service" in unit.words("SystemCallFilter"), f"{_of(plan, unit)} may call anything")
+
+
+def what_needs_no_network_has_none(plans: dict[str, Plan]) -> None:
+    """Where everything is on this machine, a unit reaches nothing else; where it is not, it must."""
+    open_to = {
+        "minimal": set(),
+        "mail-relay": {"worker"},
+        "everything": {"serve", "worker", "scheduler", "backup", "restore-drill"},
+        "external-database": set(COMMANDS),
+        "remote-redis": {"serve", "worker", "scheduler"},
+    }
+    for name in open_to.keys() & plans.keys():
+        for role in COMMANDS:
+            for unit in plans[name].roles(role):
+                closed = (unit.said("IPAddressDeny"), unit.said("IPAddressAllow")) == (["any"], ["localhost"])
+                demand(closed == (role not in open_to[name]), f"{_of(plans[name], unit)} and the network")
 
 
 def each_role_has_its_limits(plans: dict[str, Plan]) -> None:
@@ -178,7 +256,7 @@ def secrets_are_handed_over_by_systemd(plans: dict[str, Plan]) -> None:
             for line in text.splitlines():
                 rest = re.sub(r"(--property=)?LoadCredential=\S+", "", line)
                 demand("/run/secrets/" not in rest, f"{path} of {plan.name} names a secret: {line.strip()[:120]}")
-    expected = {"auth.signing_keys", "mail.password", "metrics.token", "storage.access_key_id", "storage.secret_access_key"}
+    expected = {"backup.identity", "backup.target.secret_access_key", "auth.signing_keys", "mail.password", "metrics.token", "storage.access_key_id", "storage.secret_access_key"}
     found = {value.split(":")[0] for value in plans["everything"].own()[0].said("LoadCredential")}
     demand(expected <= found, f"secrets are lost: {', '.join(sorted(expected - found))}")
     by_url = plans["workers-only"].own()[0].said("LoadCredential")
@@ -262,6 +340,25 @@ def prometheus_collects_from_every_process(plans: dict[str, Plan]) -> None:
     demand(collected == processes, f"Prometheus asks {collected}, processes answer at {processes}")
 
 
+def rules_have_the_exporters_that_they_ask(plans: dict[str, Plan]) -> None:
+    """A rule without its exporter never fires, and nobody would know."""
+    for name in ("everything", "monitored"):
+        plan = plans[name]
+        prometheus = plan.services["prometheus"]
+        config = json.loads(prometheus["configFile"])
+        rules = [f"/etc/prometheus/{file.name}" for file in MODULE.glob("alerts.yaml")]
+        demand(config["rule_files"] == rules, f"{name} has no rules")
+        asked = {target for job in config["scrape_configs"] for one in job["static_configs"] for target in one["targets"]}
+        asked |= {rule.get("replacement") for job in config["scrape_configs"] for rule in job.get("relabel_configs", [])}
+        wanted = {"node", "postgres", "redis", "blackbox"}
+        found = {exporter for exporter, one in prometheus["exporters"].items() if one["enable"]}
+        demand(found == wanted, f"{name} has the exporters {sorted(found)}")
+        for exporter in found:
+            one = prometheus["exporters"][exporter]
+            demand(f"127.0.0.1:{one['port']}" in asked, f"{name} does not ask {exporter}")
+            demand(one["listenAddress"] == "127.0.0.1", f"{name}: everybody may ask {exporter}")
+
+
 def uploads_and_live_connections_pass_nginx(plans: dict[str, Plan]) -> None:
     """Its own limits are not in the way: 1 MiB, a minute of silence, one protocol."""
     site = plans["nginx"].services["nginx"]["site"]
@@ -301,7 +398,11 @@ LAWS: dict[str, Law] = {
         a_stopping_process_may_finish,
         restarts_leave_the_socket,
         changed_settings_restart_everything,
+        backups_are_made_and_tried,
+        backups_go_where_they_can_be_written,
+        the_log_is_archived_where_backups_go,
         every_unit_is_hardened,
+        what_needs_no_network_has_none,
         each_role_has_its_limits,
         secrets_are_handed_over_by_systemd,
         only_80_and_443_are_open,
@@ -311,6 +412,7 @@ LAWS: dict[str, Law] = {
         without_a_proxy_only_this_machine_may_connect,
         every_process_has_figures_of_its_own,
         prometheus_collects_from_every_process,
+        rules_have_the_exporters_that_they_ask,
         uploads_and_live_connections_pass_nginx,
         workers_take_their_queues,
         administrators_act_as_the_service,

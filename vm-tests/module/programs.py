@@ -24,6 +24,7 @@ def checks() -> dict[str, Callable[[], None]]:
         "systemd scores every service 1.3 or better": systemd_scores_every_service,
         "Caddy takes every Caddyfile": caddy_takes_every_file,
         "nginx takes its site": nginx_takes_its_site,
+        "Prometheus takes its configuration": prometheus_takes_its_configuration,
         "tenon takes every file of settings": tenon_takes_every_file,
         "the queues of the module are those of tenon": the_queues_are_those_of_tenon,
         "no content of a secret is anywhere": no_content_of_a_secret_is_anywhere,
@@ -112,10 +113,26 @@ def nginx_takes_its_site() -> None:
         _run(nginx, "-t", "-q", "-c", file, "-p", directory)
 
 
+def prometheus_takes_its_configuration() -> None:
+    """With the rules that it names; but for the token, which only the machine has."""
+    promtool = _needs("promtool")
+    plan = nixos_plans()["monitored"]
+    with tempfile.TemporaryDirectory() as directory:
+        for path, text in plan.files.items():
+            if path.startswith("etc/prometheus/"):
+                Path(directory, Path(path).name).write_text(text)
+        file = Path(directory, "prometheus.yml")
+        file.write_text(plan.services["prometheus"]["configFile"].replace("/etc/prometheus", directory))
+        _run(promtool, "check", "config", str(file))
+
+
 def tenon_takes_every_file() -> None:
     """`tenon config check`, as the build of a system does."""
     tenon = _program()
+    has_backups = "[backup" in _run(tenon, "config", "reference")
     for plan in all_plans().values():
+        if plan.roles("backup") and not has_backups:
+            continue
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
             file.write(plan.settings)
             file.flush()

@@ -62,6 +62,55 @@ in
   two-redises = refused "a Redis elsewhere is configured, but createLocally is on" { redis.url = "redis://10.0.0.7"; };
   no-redis-anywhere = refused "nothing says where Redis is" { redis.createLocally = false; };
 
+  a-password-in-the-url-and-beside-it = refused "has the password in it already" {
+    database.createLocally = false;
+    secrets = {
+      databaseUrlFile = "/run/secrets/url";
+      databasePasswordFile = "/run/secrets/password";
+    };
+  };
+  a-redis-that-is-off = refused "services.tenon.redis.enable is off" {
+    redis.enable = false;
+    redis.url = "redis://10.0.0.7";
+  };
+
+  a-recipient-that-is-no-key = refused "begins with age1" {
+    backup.enable = true;
+    backup.recipients = [ "ssh-ed25519 AAAA" ];
+  };
+  a-key-for-open-backups = refused "they are not encrypted" {
+    backup.enable = true;
+    secrets.backupIdentityFile = "/run/secrets/age";
+  };
+  the-log-of-a-postgres-elsewhere = refused "is archived there" {
+    database = {
+      createLocally = false;
+      host = "db.example.org";
+    };
+    backup.enable = true;
+    backup.pointInTime.enable = true;
+  };
+  a-log-without-backups = refused "needs services.tenon.backup.enable" {
+    backup = {
+      enable = false;
+      pointInTime.enable = true;
+    };
+  };
+  a-drill-without-a-key = refused "cannot be opened here" {
+    backup.enable = true;
+    backup.recipients = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p" ];
+    backup.drill.enable = true;
+  };
+  half-a-key-for-backups = refused "one of them is missing" {
+    backup.enable = true;
+    secrets.backupS3AccessKeyIdFile = "/run/secrets/id";
+  };
+  a-key-for-backups-elsewhere = refused "backups do not go there" {
+    backup.enable = true;
+    secrets.backupS3AccessKeyIdFile = "/run/secrets/id";
+    secrets.backupS3SecretAccessKeyFile = "/run/secrets/key";
+  };
+
   half-a-key-for-s3 = refused "one of them is missing" { secrets.s3AccessKeyIdFile = "/run/secrets/id"; };
   a-key-without-s3 = refused "files are not kept there" {
     secrets.s3AccessKeyIdFile = "/run/secrets/id";
@@ -74,6 +123,7 @@ in
   };
 
   figures-for-everybody = refused "anybody could read the figures" { monitoring.address = "0.0.0.0"; };
+  rules-without-a-prometheus = refused "and there is none" { monitoring.alerts.enable = true; };
   one-address-for-all-figures = refused "every process needs an address of its own" {
     settings.metrics.listen = "127.0.0.1:9000";
   };

@@ -5,7 +5,6 @@ let
     all
     any
     attrNames
-    concatLists
     concatMap
     elem
     filter
@@ -74,12 +73,10 @@ rec {
     class = "noun";
     merge =
       location: values:
-      if length values == 1 then
-        head values
-      else if all (value: isAttrs value && !isDerivation value) values then
+      if all (value: isAttrs value && !isDerivation value) values then
         (attrsOf anything).merge location values
-      else if all isList values then
-        concatLists values
+      else if length values == 1 then
+        head values
       else
         equal location values;
   };

@@ -1,0 +1,21 @@
+# What a unit must reach. Where all of that is on this machine, the network is closed to the unit.
+{ config, lib }:
+let
+  cfg = config.services.tenon;
+  isLoopback = address: lib.hasPrefix "127." address || lib.elem address [ "::1" "[::1]" "localhost" ];
+
+  isHere = {
+    database = cfg.database.createLocally;
+    redis = !cfg.redis.enable || cfg.redis.createLocally;
+    files = cfg.settings.storage.backend != "s3";
+    backups = !cfg.backup.enable || cfg.settings.backup.target.backend != "s3";
+    mail = cfg.settings.mail.backend != "smtp" || isLoopback cfg.settings.mail.host;
+    # Who asks, rather than who is asked.
+    prometheus = isLoopback cfg.monitoring.address;
+  };
+in
+reaches:
+lib.optionalAttrs (lib.all (what: isHere.${what}) reaches) {
+  IPAddressAllow = "localhost";
+  IPAddressDeny = "any";
+}

@@ -1,0 +1,37 @@
+# A command that runs now and then, for as long as it takes, and gives way to whoever is waiting for an answer.
+{ config, lib }:
+let
+  cfg = config.services.tenon;
+  unit = import ./unit.nix { inherit config lib; };
+in
+{
+  service =
+    { description, command }:
+    unit {
+      role = "command";
+      inherit description command;
+      reaches = [ "database" "files" "backups" ];
+      extra = {
+        after = [ "tenon-migrate.service" ];
+        serviceConfig = {
+          Type = "oneshot";
+          TimeoutStartSec = "infinity";
+          Nice = 10;
+          IOSchedulingClass = "idle";
+          ReadWritePaths = lib.optional (cfg.backup.s3 == null) cfg.backup.directory;
+        };
+      };
+    };
+
+  timer = description: schedule: {
+    inherit description;
+    wantedBy = [ "timers.target" ];
+    partOf = [ "tenon.target" ];
+    timerConfig = {
+      OnCalendar = schedule;
+      # One that was missed is made up for.
+      Persistent = true;
+      RandomizedDelaySec = "10min";
+    };
+  };
+}
