@@ -33,7 +33,7 @@ let
       role = "api";
       description = "Tenon API";
       command = "serve";
-      reaches = [ "database" "redis" "files" "prometheus" ];
+      reaches = [ "database" "redis" "files" "clients" "prometheus" ];
       extra = {
         requires = [ "${api.unit}.socket" ];
         after = [ "${api.unit}.socket" "tenon-migrate.service" ];

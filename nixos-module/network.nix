@@ -11,6 +11,7 @@ let
     backups = !cfg.backup.enable || cfg.settings.backup.target.backend != "s3";
     mail = cfg.settings.mail.backend != "smtp" || isLoopback cfg.settings.mail.host;
     # Who asks, rather than who is asked.
+    clients = cfg.listen.address == null || isLoopback cfg.listen.address;
     prometheus = isLoopback cfg.monitoring.address;
   };
 in

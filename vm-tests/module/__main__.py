@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from module import documents, evaluation, flake, generated, laws, mutations, programs, refusals  # noqa: E402
+from module import documents, evaluation, flake, generated, laws, mutations, package, programs, refusals  # noqa: E402
 from module.outcome import Failed, Skipped  # noqa: E402
 
 Check = Callable[[], None]
@@ -27,6 +27,7 @@ def checks() -> dict[str, Check]:
         | generated.checks()
         | documents.checks()
         | flake.checks()
+        | package.checks()
         | mutations.checks()
     )
 
