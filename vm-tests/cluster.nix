@@ -115,7 +115,7 @@ in
         other = next(node for node in nodes if node is not leader)
         began = time.monotonic()
         leader.succeed("systemctl kill --signal=STOP tenon-scheduler.service")
-        retry(lambda _: leaders() == [other.name], timeout=120)
+        retry(lambda _: leaders() == [other.name], 120)
         print(f"        another scheduler leads after {time.monotonic() - began:.1f} s")
         leader.wait_for_unit("tenon-scheduler.service")
         leader.wait_until_succeeds("curl -fsS 127.0.0.1:9465/health")

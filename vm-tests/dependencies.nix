@@ -3,9 +3,10 @@
   name = "dependencies";
 
   nodes.machine =
-    { ... }:
+    { pkgs, ... }:
     {
       imports = [ ./lib/machine.nix ];
+      environment.systemPackages = [ pkgs.redis ];
       # So that what was called for while something was away is not waited for.
       services.tenon.settings.rate_limits.login = "1000/1m";
     };

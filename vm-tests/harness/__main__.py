@@ -6,6 +6,7 @@ failed, and 77 when none failed but some could not be run here, which a line tha
 
 import argparse
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def main() -> int:
     """The command line."""
     options = _options()
     if options.inside:
-        return scenario.main(options.inside, options.results, options.program, options.emulated)
+        return scenario.main(options.inside, options.results, options.program, options.group, options.emulated)
     known = [*tests(), *EMULATED]
     names = options.names or known
     if unknown := [name for name in names if name not in known]:
@@ -53,6 +54,7 @@ def _options() -> argparse.Namespace:
     # What a test's own process is started with.
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("--results", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--group", help=argparse.SUPPRESS)
     parser.add_argument("--emulated", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -103,9 +105,13 @@ def _run(name: str, program: Path) -> bool | None:
     except EvaluationError as error:
         print(f"FAILED {name}: {error}", flush=True)
         return False
-    inside = [sys.executable, "-m", __package__, "--inside", file, "--results", results, "--program", program]
+    group = f"tenon-vm-{os.getpid()}"
+    inside = [
+        sys.executable, "-m", "harness", f"--inside={file}", f"--results={results}", f"--program={program}",
+        f"--group={group}", *(["--emulated"] if emulated else []),
+    ]  # fmt: skip
     began = time.monotonic()
-    process = subprocess.Popen([*NAMESPACES, *inside, *(["--emulated"] if emulated else [])])
+    process = subprocess.Popen([*NAMESPACES, *inside])
     try:
         well = process.wait(LIMIT) == 0
     except subprocess.TimeoutExpired:
@@ -115,7 +121,7 @@ def _run(name: str, program: Path) -> bool | None:
         # With it goes its child, the first process of the namespaces, and with that everything.
         process.kill()
         process.wait()
-        container.sweep_cgroups(machines)
+        container.sweep_cgroups(group, machines)
     word = "ok    " if well else "FAILED"
     print(f"{word} {name} {time.monotonic() - began:.1f} s" + ("" if well else f"; see {results}"), flush=True)
     return well

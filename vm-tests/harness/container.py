@@ -4,6 +4,7 @@ Its disk is an overlay: the shared root file system below, the plan and whatever
 It outlives `crash` and `shutdown`, so that a machine can be started again.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .machine import Answer, Machine, MachineError
+from .machine import PATH, Answer, Machine, MachineError
 from .network import Port
 
 PROGRAMS = ("systemd-nspawn", "nsenter")
@@ -23,8 +24,11 @@ CGROUPS = Path("/sys/fs/cgroup")
 class Container(Machine):
     """A machine that shares the kernel of the host."""
 
-    def __init__(self, name: str, results: Path, rootfs: Path, port: Port, lay: Callable[[Path], None]) -> None:
+    def __init__(
+        self, name: str, results: Path, rootfs: Path, port: Port, group: str, lay: Callable[[Path], None]
+    ) -> None:
         super().__init__(name, results)
+        self._group = group
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         self._leader = 0
@@ -59,8 +63,8 @@ class Container(Machine):
         self._wait_for_boot(60)
 
     def _enter_cgroup(self) -> None:
-        """Each machine has a group of its own in the hierarchies that systemd uses, or they would share their units."""
-        for place in _cgroups(f"tenon-vm-{self.name}"):
+        """Each machine has a group of its own in the hierarchies that systemd uses, or they would share units."""
+        for place in _cgroups(f"{self._group}-{self.name}"):
             place.mkdir(exist_ok=True)
             (place / "cgroup.procs").write_text("0")
 
@@ -91,9 +95,8 @@ class Container(Machine):
         return self._process is not None and self._process.poll() is None
 
     def run(self, command: str, timeout: int) -> Answer:
-        path = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         inside = ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
-        shell = ["env", "-i", f"PATH={path}", "HOME=/root", "LANG=C.UTF-8", "bash", "-c", command]
+        shell = ["env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8", "bash", "-c", command]
         try:
             done = subprocess.run(
                 [*inside, *shell], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
@@ -127,12 +130,16 @@ class Container(Machine):
             shutil.copy(source, place)
 
 
-def sweep_cgroups(machines: list[str]) -> None:
+def sweep_cgroups(group: str, machines: list[str]) -> None:
     """Removes the groups of machines that are gone; nothing else is left outside of the namespaces of a test."""
-    for machine in machines:
-        for place in _cgroups(f"tenon-vm-{machine}"):
+    end = time.monotonic() + 10
+    for place in (place for machine in machines for place in _cgroups(f"{group}-{machine}")):
+        while place.exists() and time.monotonic() < end:
             for directory, _, _ in os.walk(place, topdown=False):
-                Path(directory).rmdir()
+                # Their processes were killed, and may take a moment to be gone.
+                with contextlib.suppress(OSError):
+                    Path(directory).rmdir()
+            time.sleep(0.02)
 
 
 def _cgroups(name: str) -> list[Path]:

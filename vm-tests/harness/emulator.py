@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import network
 from .apply import Layout
-from .machine import Answer, Machine, MachineError
+from .machine import PATH, Answer, Machine, MachineError
 
 PROGRAMS = ("qemu-system-x86_64", "mke2fs")
 
@@ -34,8 +34,7 @@ while True:
     while b"\n" in buffer:
         line, buffer = buffer.split(b"\n", 1)
         ask = json.loads(line)
-        path = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        clean = {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8"}
+        clean = {"PATH": "@PATH@", "HOME": "/root", "LANG": "C.UTF-8"}
         try:
             done = subprocess.run(["bash", "-c", ask["command"]], stdin=subprocess.DEVNULL, capture_output=True,
                 timeout=ask["timeout"], env=clean)
@@ -108,7 +107,7 @@ class Emulator(Machine):
             layers = f"lowerdir={self._rootfs},upperdir={above},workdir={work}"
             subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", tree], check=True)
             layout.lay(tree)
-            layout.write("opt/driver/agent.py", AGENT)
+            layout.write("opt/driver/agent.py", AGENT.replace("@PATH@", PATH))
             layout.write("etc/systemd/system/driver.service", AGENT_UNIT)
             layout.write(
                 "etc/systemd/system/test-network.service", NETWORK_UNIT.format(address=network.address(layout.position))

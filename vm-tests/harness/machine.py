@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+PATH = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where commands are looked for: as on NixOS, then as on Debian."""
+
 PATIENCE = 120
 """Seconds that a condition is waited for when the test does not say."""
 
@@ -169,13 +172,18 @@ class Machine(ABC):
             state = info.get("ActiveState", "unknown")
             if state == "failed" or last and state != "active":
                 raise MachineError(f"{self.name}: {unit} is {state}\n{self._last_words(unit)}")
-            if state == "inactive" and "No jobs" in self.systemctl("list-jobs --full", user)[1]:
+            if state == "inactive" and self._is_idle(user):
                 # It may have started between the two questions.
-                if self.get_unit_property(unit, "ActiveState", user) == "inactive":
-                    raise MachineError(f"{self.name}: {unit} is inactive and nothing is going to start it")
+                if self.get_unit_property(unit, "ActiveState", user) != "inactive":
+                    return False
+                raise MachineError(f"{self.name}: {unit} is inactive and nothing is going to start it")
             return state == "active"
 
         retry(active, timeout)
+
+    def _is_idle(self, user: str | None) -> bool:
+        """Whether nothing is being started or stopped."""
+        return "No jobs" in self.systemctl("list-jobs --full", user)[1]
 
     def start_job(self, jobname: str, user: str | None = None) -> tuple[int, str]:
         """Starts a unit."""

@@ -70,7 +70,7 @@ class Scenario:
         return " / ".join(self._subtests) or "the script itself"
 
 
-def main(name: str, results: Path, program: Path, emulated: bool) -> int:
+def main(name: str, results: Path, program: Path, group: str, emulated: bool) -> int:
     """Runs the test called `name`; the status that the process ends with."""
     test = evaluate(test_file(name))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
@@ -83,7 +83,8 @@ def main(name: str, results: Path, program: Path, emulated: bool) -> int:
         if emulated:
             machines.append(Emulator(machine, results, rootfs, layout))
         else:
-            machines.append(Container(machine, results, rootfs, network.Port(machine, position), layout.lay))
+            port = network.Port(machine, position)
+            machines.append(Container(machine, results, rootfs, port, group, layout.lay))
     scenario = Scenario(test, machines, results)
     try:
         scenario.run()
@@ -99,4 +100,5 @@ def main(name: str, results: Path, program: Path, emulated: bool) -> int:
 def _script_lines() -> str:
     """The lines of the script that led to the failure."""
     frames = traceback.extract_tb(sys.exc_info()[2])
-    return "".join(f"    {frame.filename}:{frame.lineno}: {frame.line}\n" for frame in frames if frame.filename[0] == "<")
+    ours = (frame for frame in frames if frame.filename.startswith("<"))
+    return "".join(f"    {frame.filename}:{frame.lineno}: {frame.line}\n" for frame in ours)

@@ -57,6 +57,7 @@ def _postgresql(postgresql: dict[str, Any]) -> Files:
     } | postgresql.get("settings", {})
     config = "".join(f"{key} = {_setting(value)}\n" for key, value in sorted(settings.items()) if value is not None)
     authentication = postgresql.get("authentication") or ""
+    initdb = f"{POSTGRES_PROGRAMS}/initdb --no-sync -U postgres -E UTF8 --locale=C.UTF-8 >/dev/null"
     return {
         "etc/postgresql/postgresql.conf": config,
         "etc/postgresql/pg_hba.conf": authentication + "local all postgres peer\nlocal all all peer\n"
@@ -77,7 +78,7 @@ Environment=PGDATA={DATA}
 RuntimeDirectory=postgresql
 StateDirectory=postgresql postgresql/15
 StateDirectoryMode=0700
-ExecStartPre=/bin/sh -c 'test -e {DATA}/PG_VERSION || {POSTGRES_PROGRAMS}/initdb --no-sync -U postgres -E UTF8 --locale=C.UTF-8 >/dev/null'
+ExecStartPre=/bin/sh -c 'test -e {DATA}/PG_VERSION || {initdb}'
 ExecStartPre=/bin/ln -sfn /etc/postgresql/postgresql.conf {DATA}/postgresql.conf
 ExecStart={POSTGRES_PROGRAMS}/postgres -D {DATA}
 ExecReload=/bin/kill -HUP $MAINPID
@@ -245,7 +246,8 @@ After=network.target
 [Service]
 User=prometheus
 StateDirectory=prometheus2
-ExecStart=/usr/bin/prometheus --config.file=/etc/prometheus/tenon.yml --storage.tsdb.path=/var/lib/prometheus2/data --web.listen-address={listen}
+ExecStart=/usr/bin/prometheus --config.file=/etc/prometheus/tenon.yml --web.listen-address={listen} \\
+    --storage.tsdb.path=/var/lib/prometheus2/data
 Restart=always
 """),
     }  # fmt: skip

@@ -130,7 +130,7 @@ def mailed(name: str) -> str:
             text = mail.get_body(("plain",))
             links = re.findall(r"/#/[a-z-]+/([\w-]+)", text.get_content() if text else "")
             if links:
-                return links[0]
+                return str(links[0])
         time.sleep(0.1)
     raise SystemExit(f"no mail for {name} within {PATIENCE} s; there are {len(list(MAILS.glob('*.eml')))}")
 
@@ -186,7 +186,8 @@ def listen(server: Server, name: str, stream: str, count: int, file: str) -> lis
     connection = server.socket()
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [
-        "GET /api/v1/events HTTP/1.1", f"Host: {server.host or 'tenon.test'}", "Connection: Upgrade", "Upgrade: websocket",
+        "GET /api/v1/events HTTP/1.1", f"Host: {server.host or 'tenon.test'}",
+        "Connection: Upgrade", "Upgrade: websocket",
         "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}", f"Authorization: {_bearer(name)['Authorization']}",
     ]  # fmt: skip
     connection.sendall("\r\n".join([*lines, "", ""]).encode())
