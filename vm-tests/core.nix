@@ -102,12 +102,18 @@
         assert [machine.get_unit_property(unit, "MainPID") for unit in UNITS] == before, "a process was restarted"
 
     if machine.execute("systemd-detect-virt --container")[0] != 0:
-        with subtest("the kernel enforces the limits of each unit; a container has none of its own"):
-            slice = "/sys/fs/cgroup/system.slice/system-tenon.slice"
+        GROUP = "/sys/fs/cgroup/system.slice/system-tenon.slice"
+
+        with subtest("the kernel knows the limits of each unit; in a container it cannot"):
             for unit, memory, tasks in [("tenon", 1024, 512), ("tenon-worker-default", 512, 512), ("tenon-scheduler", 256, 128)]:
-                group = f"{slice}/{unit}.service"
-                assert machine.succeed(f"cat {group}/memory.max").strip() == str(memory * 1024 * 1024), unit
-                assert machine.succeed(f"cat {group}/pids.max").strip() == str(tasks), unit
+                assert machine.succeed(f"cat {GROUP}/{unit}.service/memory.max").strip() == str(memory * 1024 * 1024), unit
+                assert machine.succeed(f"cat {GROUP}/{unit}.service/pids.max").strip() == str(tasks), unit
+
+        with subtest("where everything is on this machine, no unit reaches any other"):
+            ask = "curl -sS -m 5 -o /dev/null --insecure --resolve tenon.test:443:192.168.1.1 https://tenon.test/"
+            machine.succeed(ask)
+            for unit in UNITS:
+                machine.fail(f"echo $$ > {GROUP}/{unit}/cgroup.procs; {ask}")
 
     with subtest("it stops in order"):
         machine.succeed("systemctl stop tenon.target")
