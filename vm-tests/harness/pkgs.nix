@@ -31,6 +31,7 @@ let
     coreutils = "9.7";
     curl = "8.14.1";
     nginx = "1.28.0";
+    openssl = "3.5.2";
     prometheus = "3.5.0";
     python3 = "3.13.7";
     redis = "8.0.3";
