@@ -25,7 +25,12 @@ EMULATED = {"tcg": "core"}
 
 SKIPPED = 77
 
-NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private")
+NAMESPACES = (
+    # Ends with this process, however that ends.
+    "setpriv", "--pdeathsig=KILL",
+    "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private",
+)  # fmt: skip
+"""What a test runs in. All that it mounts, starts and joins is gone with its first process."""
 
 
 def main() -> int:
@@ -38,7 +43,8 @@ def main() -> int:
     if unknown := [name for name in names if name not in known]:
         print(f"no such test: {', '.join(unknown)}; there are: {', '.join(known)}")
         return 2
-    program = _stripped(options.program or TARGET / "debug/tenon")
+    program = options.program or TARGET / "debug/tenon"
+    container.sweep_stale()
     outcomes = {name: _run(name, program) for name in names}
     failed = [name for name, well in outcomes.items() if well is False]
     skipped = [name for name, well in outcomes.items() if well is None]
@@ -63,7 +69,7 @@ def _options() -> argparse.Namespace:
 def _obstacle(emulated: bool) -> str | None:
     """Why this system cannot run tests, if so."""
     kind = emulator.PROGRAMS if emulated else container.PROGRAMS
-    needed = ["nix-instantiate", "mmdebstrap", "unshare", "ip", "zstd", "strip", *kind]
+    needed = ["nix-instantiate", "mmdebstrap", "setpriv", "unshare", "ip", "zstd", "strip", *kind]
     if missing := [program for program in needed if shutil.which(program) is None]:
         return f"not installed: {', '.join(missing)}"
     trial = (
@@ -95,6 +101,7 @@ def _run(name: str, program: Path) -> bool | None:
     if obstacle := _obstacle(emulated):
         print(f"SKIP   {name}: {obstacle}", flush=True)
         return None
+    stripped = _stripped(program)
     rootfs.unpacked(rootfs.MACHINE if emulated else rootfs.SERVICES)
     print(f"{name} …", flush=True)
     results = RESULTS / name
@@ -107,7 +114,7 @@ def _run(name: str, program: Path) -> bool | None:
         return False
     group = f"tenon-vm-{os.getpid()}"
     inside = [
-        sys.executable, "-m", "harness", f"--inside={file}", f"--results={results}", f"--program={program}",
+        sys.executable, "-m", "harness", f"--inside={file}", f"--results={results}", f"--program={stripped}",
         f"--group={group}", *(["--emulated"] if emulated else []),
     ]  # fmt: skip
     began = time.monotonic()
@@ -128,4 +135,7 @@ def _run(name: str, program: Path) -> bool | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

@@ -142,11 +142,24 @@ def sweep_cgroups(group: str, machines: list[str]) -> None:
             time.sleep(0.02)
 
 
+def sweep_stale() -> None:
+    """Removes the groups of runs that were killed: nobody was left to do it."""
+    for place in (place for parent in _hierarchies() for place in parent.glob("tenon-vm-*-*")):
+        _, _, process, machine = place.name.split("-", 3)
+        if not Path(f"/proc/{process}").exists():
+            sweep_cgroups(f"tenon-vm-{process}", [machine])
+
+
 def _cgroups(name: str) -> list[Path]:
-    """Where a group called `name` belongs: in the unified hierarchy, or in the two of a host that mixes them."""
+    """Where a group called `name` belongs."""
+    return [parent / name for parent in _hierarchies()]
+
+
+def _hierarchies() -> list[Path]:
+    """The unified hierarchy, or the two that systemd uses on a host that mixes them."""
     if (CGROUPS / "cgroup.procs").exists():
-        return [CGROUPS / name]
-    return [CGROUPS / hierarchy / name for hierarchy in ("systemd", "unified") if (CGROUPS / hierarchy).is_dir()]
+        return [CGROUPS]
+    return [CGROUPS / hierarchy for hierarchy in ("systemd", "unified") if (CGROUPS / hierarchy).is_dir()]
 
 
 def _mount(*words: str) -> None:

@@ -115,7 +115,8 @@ class Emulator(Machine):
             layout.enable("driver.service")
             layout.enable("test-network.service")
             layout.write("etc/fstab", "/dev/vda / ext4 defaults 0 1\n")
-            subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, self._disk, DISK], check=True)
+            made = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, self._disk, DISK]
+            subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
             subprocess.run(["umount", tree], check=True)
 
     def start(self, allow_reboot: bool = False) -> None:
