@@ -17,9 +17,21 @@ check: && fresh
 test *arguments:
     cargo test --workspace {{ arguments }}
 
-# Measure the release program: `just bench start` or `just bench api`; or the queue: `just bench queue`
+# Measure the release program: `just bench start` or `just bench api`; or the queue beside others: `just bench queue`
 bench what:
-    cargo bench --package {{ if what == "queue" { "tenon-db --bench queue" } else { "tenon-server --bench bench -- " + what } }}
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [ "{{ what }}" != queue ]; then
+        exec cargo bench --package tenon-server --bench bench -- "{{ what }}"
+    fi
+    # The queues of others, each with its own package manager.
+    peers="${CARGO_TARGET_DIR:-$PWD/target}/peers"
+    mkdir -p "$peers"
+    [ -x "$peers/venv/bin/python" ] || python3 -m venv "$peers/venv"
+    "$peers/venv/bin/pip" install --quiet 'procrastinate==3.*' 'pgqueuer==1.*' asyncpg uvloop 'psycopg[binary,pool]'
+    npm install --silent --prefix "$peers" 'graphile-worker@^0.17'
+    cp crates/app/benches/queue/peers/* "$peers"
+    TENON_BENCH_PEERS="$peers" cargo bench --package tenon-app --bench queue
 
 # Write every generated file anew
 gen:

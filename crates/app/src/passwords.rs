@@ -14,8 +14,10 @@ static AT_ONCE: Semaphore = Semaphore::const_new(4);
 pub async fn hash(app: &App, password: &str) -> Result<String> {
     let salt = SaltString::encode_b64(&app.random::<16>()).map_err(|e| Error::internal(e.to_string()))?;
     let (cost, password) = (app.settings.password_cost, password.to_owned());
-    let _turn = AT_ONCE.acquire().await.map_err(Error::internal)?;
+    let turn = AT_ONCE.acquire().await.map_err(Error::internal)?;
     tokio::task::spawn_blocking(move || {
+        // The work goes on when nobody waits for it any more, and so does its turn.
+        let _turn = turn;
         hasher(cost)
             .hash_password(password.as_bytes(), &salt)
             .map(|h| h.to_string())
@@ -29,8 +31,9 @@ pub async fn hash(app: &App, password: &str) -> Result<String> {
 /// an unknown account takes as long as a wrong password.
 pub async fn verify(app: &App, password: &str, hash: Option<&str>) -> Result<bool> {
     let (cost, password, hash) = (app.settings.password_cost, password.to_owned(), hash.map(str::to_owned));
-    let _turn = AT_ONCE.acquire().await.map_err(Error::internal)?;
+    let turn = AT_ONCE.acquire().await.map_err(Error::internal)?;
     tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         if let Some(hash) = hash {
             let hash = PasswordHash::new(&hash).map_err(|e| Error::internal(e.to_string()))?;
             return Ok(hasher(cost).verify_password(password.as_bytes(), &hash).is_ok());

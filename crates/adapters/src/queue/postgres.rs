@@ -8,7 +8,7 @@ mod marks;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -24,15 +24,20 @@ use tenon_core::{
 };
 use tenon_db::{
     Db,
-    jobs::{self, admin, notices::Notices},
+    jobs::{
+        self, admin,
+        notices::{self, Notices},
+    },
 };
-use tokio::{sync::Mutex, task::JoinSet, time::sleep};
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
 use self::marks::MarksOfWorkers;
 use super::bell::Bell;
 
 /// The longest that a worker waits without looking: what a lost notice costs.
 const POLL: Duration = Duration::from_secs(2);
+/// Pushes within this time are announced to other processes by one notice.
+const NOTICE_EVERY: Duration = Duration::from_millis(5);
 /// How often leases that ran out are looked for.
 const TAKE_BACK_EVERY: Duration = Duration::from_secs(3);
 
@@ -40,36 +45,34 @@ pub(super) struct PostgresQueue {
     db: Db,
     clock: Arc<dyn Clock>,
     bell: Arc<Bell>,
-    /// Tells our own notices from those of others.
-    instance: String,
-    /// A notice is due; whoever holds the lock sends it for all.
-    notice_due: AtomicBool,
-    sending: Mutex<()>,
+    /// A notice to other processes is due.
+    notice_due: Arc<Notify>,
     /// How far each worker is.
     marks: MarksOfWorkers,
     /// When leases were last looked at, in microseconds.
     taken_back_at: AtomicI64,
-    /// Hears notices for as long as the queue is there.
-    _listener: JoinSet<()>,
+    /// Sends and hears notices for as long as the queue is there.
+    _notices: JoinSet<()>,
 }
 
 impl PostgresQueue {
     /// Must be called within a runtime: it listens in the background.
     pub(super) fn new(db: Db, clock: Arc<dyn Clock>) -> Self {
         let bell = Arc::new(Bell::default());
+        // Tells our own notices from those of others.
         let instance = uuid::Uuid::now_v7().simple().to_string();
-        let mut listener = JoinSet::new();
-        listener.spawn(listen(db.clone(), bell.clone(), instance.clone()));
+        let notice_due = Arc::new(Notify::new());
+        let mut notices = JoinSet::new();
+        notices.spawn(announce(db.clone(), Arc::clone(&notice_due), instance.clone()));
+        notices.spawn(listen(db.clone(), bell.clone(), instance));
         Self {
             db,
             clock,
             bell,
-            instance,
-            notice_due: AtomicBool::new(false),
-            sending: Mutex::new(()),
+            notice_due,
             marks: MarksOfWorkers::default(),
             taken_back_at: AtomicI64::new(i64::MIN),
-            _listener: listener,
+            _notices: notices,
         }
     }
 
@@ -104,8 +107,6 @@ impl Queue for PostgresQueue {
         super::refuse_large_payloads(&new)?;
         let mut conn = self.conn().await?;
         let ids = jobs::insert(&mut conn, &new).await.map_err(unavailable)?;
-        // Back to the pool before the notice asks for one.
-        drop(conn);
         self.notify(&[]).await;
         Ok(ids)
     }
@@ -143,7 +144,6 @@ impl Queue for PostgresQueue {
         let now = self.clock.now();
         let mut conn = self.conn().await?;
         jobs::settle(&mut conn, worker, &outcomes, now).await.map_err(unavailable)?;
-        drop(conn);
         let comes_back = |outcome: &Outcome| matches!(outcome, Outcome::Released | Outcome::Retry { .. });
         if outcomes.iter().any(|(_, outcome)| comes_back(outcome)) {
             self.marks.forget();
@@ -173,7 +173,6 @@ impl Queue for PostgresQueue {
     async fn pause(&self, queue: &str, paused: bool) -> Result<(), QueueError> {
         let mut conn = self.conn().await?;
         admin::pause(&mut conn, queue, paused).await.map_err(unavailable)?;
-        drop(conn);
         if !paused {
             self.notify(&[]).await;
         }
@@ -182,19 +181,22 @@ impl Queue for PostgresQueue {
 
     async fn notify(&self, _queues: &[String]) {
         self.bell.ring();
-        self.notice_due.store(true, Ordering::SeqCst);
-        // While one notice is on its way the next ones wait, and the first of them speaks for all.
-        let _sending = self.sending.lock().await;
-        if self.notice_due.swap(false, Ordering::SeqCst)
-            && let Ok(mut conn) = self.conn().await
-        {
-            // Others look for themselves before long.
-            let _ = jobs::notices::send(&mut conn, &self.instance).await;
-        }
+        self.notice_due.notify_one();
     }
 
     async fn wait(&self, _queues: &[String], at_most: Duration) {
         self.bell.wait(at_most.min(POLL)).await;
+    }
+}
+
+/// Sends the notices that are due. A push does not wait for it: others look for themselves before long.
+async fn announce(db: Db, due: Arc<Notify>, instance: String) {
+    loop {
+        due.notified().await;
+        if let Ok(mut conn) = db.conn().await {
+            let _ = notices::send(&mut conn, &instance).await;
+        }
+        sleep(NOTICE_EVERY).await;
     }
 }
 

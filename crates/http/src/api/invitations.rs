@@ -2,16 +2,108 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tenon_app::invitations;
 use tenon_core::{
     Error, Result,
     emails::Email,
-    invitations::{GivenRole, Invitation, InvitationStatus, Invited, Invitee, NewInvitation},
+    ids::InvitationId,
+    invitations::{GivenRole, Invitation, InvitationStatus, Invited, Invitee, NewInvitation, Place},
     users::Username,
 };
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::{endpoint::Versioned, views::AuthorView};
+use crate::{
+    endpoint::{Body, Caller, Ctx, IfMatch, Json, NoContent, Page, Patch, Path, Plain, Query, Versioned},
+    paging::{self, Paging},
+    problem::Problem,
+    views::AuthorView,
+};
+
+/// A path that names a workspace or a project.
+pub(super) trait PlacePath {
+    /// Which.
+    fn place(&self) -> Place;
+}
+
+/// A path that names an invitation into a workspace or a project.
+pub(super) trait InvitationPath {
+    /// Which, and where.
+    fn invitation(&self) -> (Place, InvitationId);
+}
+
+/// A body that names people to invite.
+pub(super) trait InvitationsBody {
+    /// Who, and as what.
+    fn wishes(self) -> Result<Vec<NewInvitation>>;
+}
+
+/// A body that names another role for an invitation.
+pub(super) trait RoleBody {
+    /// Which.
+    fn role(self) -> GivenRole;
+}
+
+pub(super) async fn list<P: PlacePath>(
+    ctx: Ctx,
+    caller: Caller,
+    Path(path): Path<P>,
+    Query(query): Query<InvitationQuery>,
+    Query(paging): Query<Paging>,
+) -> Result<Page<InvitationView>, Problem> {
+    let (page, count) = (paging.page(&ctx, "invitations")?, paging.wants_count());
+    let (items, total) = invitations::list(&ctx, &caller, path.place(), query.status(), page, count).await?;
+    Ok(paging::answer(&ctx, "invitations", items)?.with_total(total))
+}
+
+pub(super) async fn create<P: PlacePath, B: InvitationsBody>(
+    ctx: Ctx,
+    caller: Caller,
+    Path(path): Path<P>,
+    Body(new): Body<B>,
+) -> Result<Plain<InvitedView>, Problem> {
+    Ok(Plain(invitations::create(&ctx, &caller, path.place(), new.wishes()?).await?.into()))
+}
+
+pub(super) async fn get<P: InvitationPath>(
+    ctx: Ctx,
+    caller: Caller,
+    Path(path): Path<P>,
+) -> Result<Json<InvitationView>, Problem> {
+    let (place, id) = path.invitation();
+    Ok(Json(invitations::get(&ctx, &caller, place, id).await?.into()))
+}
+
+pub(super) async fn update<P: InvitationPath, B: RoleBody>(
+    ctx: Ctx,
+    caller: Caller,
+    Path(path): Path<P>,
+    seen: IfMatch,
+    Patch(wish): Patch<B>,
+) -> Result<Json<InvitationView>, Problem> {
+    let (place, id) = path.invitation();
+    Ok(Json(invitations::change_role(&ctx, &caller, place, id, seen.version(), wish.role()).await?.into()))
+}
+
+pub(super) async fn resend<P: InvitationPath>(
+    ctx: Ctx,
+    caller: Caller,
+    Path(path): Path<P>,
+) -> Result<Json<InvitationView>, Problem> {
+    let (place, id) = path.invitation();
+    Ok(Json(invitations::resend(&ctx, &caller, place, id).await?.into()))
+}
+
+pub(super) async fn revoke<P: InvitationPath>(
+    ctx: Ctx,
+    caller: Caller,
+    Path(path): Path<P>,
+    seen: IfMatch,
+) -> Result<NoContent, Problem> {
+    let (place, id) = path.invitation();
+    invitations::revoke(&ctx, &caller, place, id, seen.version()).await?;
+    Ok(NoContent)
+}
 
 /// An invitation into a workspace or a project.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,10 +1,11 @@
 //! Invitations into projects.
 
 use serde::Deserialize;
-use tenon_app::invitations;
 use tenon_core::{
+    Result,
     emails::Email,
-    invitations::{GivenRole, Place},
+    ids::InvitationId,
+    invitations::{GivenRole, NewInvitation, Place},
     tokens::Scope,
     users::Username,
 };
@@ -12,16 +13,12 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    invitations::{InvitationQuery, InvitationView, InvitedView, invitation},
+    invitations::{self, InvitationPath, InvitationsBody, PlacePath, RoleBody, invitation},
     workflows::ProjectPath,
 };
-use crate::{
-    endpoint::{
-        Api, Body, Caller, Ctx, IfMatch, Json, NoContent, Page, Patch, Path, Plain, Query,
-        methods::{Delete, Get, Patch as PatchMethod, Post},
-    },
-    paging::{self, Paging},
-    problem::Problem,
+use crate::endpoint::{
+    Api,
+    methods::{Delete, Get, Patch, Post},
 };
 
 pub(super) fn mount(api: &mut Api) {
@@ -34,7 +31,7 @@ pub(super) fn mount(api: &mut Api) {
             Get,
             "/projects/{project_id}/invitations",
             "Invitations into a project",
-            list,
+            invitations::list::<ProjectPath>,
         )
         .describe("Oldest first.")
         .permission("create_modify_member");
@@ -44,7 +41,7 @@ pub(super) fn mount(api: &mut Api) {
             Post,
             "/projects/{project_id}/invitations",
             "Invite people into a project",
-            create,
+            invitations::create::<ProjectPath, NewProjectInvitations>,
         )
         .describe(
             "Up to 50 at once, each by address or by handle. Who is in already is counted and skipped; an invitation that is there already is opened \
@@ -58,16 +55,16 @@ pub(super) fn mount(api: &mut Api) {
             Get,
             "/projects/{project_id}/invitations/{invitation_id}",
             "An invitation into a project",
-            get,
+            invitations::get::<ProjectInvitationPath>,
         )
         .permission("create_modify_member");
     group
         .op(
             "update_project_invitation",
-            PatchMethod,
+            Patch,
             "/projects/{project_id}/invitations/{invitation_id}",
             "Change the role an invitation gives",
-            update,
+            invitations::update::<ProjectInvitationPath, ProjectInvitationPatch>,
         )
         .describe("Only while it is pending. Only owners invite owners.")
         .conflicts(&["invitation-not-pending"])
@@ -78,7 +75,7 @@ pub(super) fn mount(api: &mut Api) {
             Post,
             "/projects/{project_id}/invitations/{invitation_id}/resend",
             "Mail an invitation again",
-            resend,
+            invitations::resend::<ProjectInvitationPath>,
         )
         .describe("The new mail has a new link; the old one opens nothing any more. At most one mail in ten minutes and ten in all.")
         .conflicts(&["invitation-not-pending", "mailed-recently", "too-many-mails"])
@@ -89,7 +86,7 @@ pub(super) fn mount(api: &mut Api) {
             Delete,
             "/projects/{project_id}/invitations/{invitation_id}",
             "Take an invitation back",
-            revoke,
+            invitations::revoke::<ProjectInvitationPath>,
         )
         .conflicts(&["invitation-not-pending"])
         .permission("create_modify_member");
@@ -141,70 +138,29 @@ struct ProjectInvitationPatch {
     role_id: Uuid,
 }
 
-async fn list(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<ProjectPath>,
-    Query(query): Query<InvitationQuery>,
-    Query(paging): Query<Paging>,
-) -> Result<Page<InvitationView>, Problem> {
-    let page = paging.page(&ctx, "invitations")?;
-    let (place, count) = (Place::Project(p.project_id.into()), paging.wants_count());
-    let (items, total) = invitations::list(&ctx, &caller, place, query.status(), page, count).await?;
-    Ok(paging::answer(&ctx, "invitations", items)?.with_total(total))
+impl PlacePath for ProjectPath {
+    fn place(&self) -> Place {
+        Place::Project(self.project_id.into())
+    }
 }
 
-async fn create(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<ProjectPath>,
-    Body(new): Body<NewProjectInvitations>,
-) -> Result<Plain<InvitedView>, Problem> {
-    let place = Place::Project(p.project_id.into());
-    let wishes = new.invitations.into_iter().enumerate();
-    let wishes = wishes
-        .map(|(n, i)| invitation(n, i.email, i.username, GivenRole::Project(i.role_id.into())))
-        .collect::<tenon_core::Result<_>>()?;
-    Ok(Plain(invitations::create(&ctx, &caller, place, wishes).await?.into()))
+impl InvitationPath for ProjectInvitationPath {
+    fn invitation(&self) -> (Place, InvitationId) {
+        (Place::Project(self.project_id.into()), self.invitation_id.into())
+    }
 }
 
-async fn get(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<ProjectInvitationPath>,
-) -> Result<Json<InvitationView>, Problem> {
-    let place = Place::Project(p.project_id.into());
-    Ok(Json(invitations::get(&ctx, &caller, place, p.invitation_id.into()).await?.into()))
+impl InvitationsBody for NewProjectInvitations {
+    fn wishes(self) -> Result<Vec<NewInvitation>> {
+        let wishes = self.invitations.into_iter().enumerate();
+        wishes
+            .map(|(n, i)| invitation(n, i.email, i.username, GivenRole::Project(i.role_id.into())))
+            .collect()
+    }
 }
 
-async fn update(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<ProjectInvitationPath>,
-    seen: IfMatch,
-    Patch(patch): Patch<ProjectInvitationPatch>,
-) -> Result<Json<InvitationView>, Problem> {
-    let (place, id) = (Place::Project(p.project_id.into()), p.invitation_id.into());
-    let given = GivenRole::Project(patch.role_id.into());
-    Ok(Json(invitations::change_role(&ctx, &caller, place, id, seen.version(), given).await?.into()))
-}
-
-async fn resend(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<ProjectInvitationPath>,
-) -> Result<Json<InvitationView>, Problem> {
-    let place = Place::Project(p.project_id.into());
-    Ok(Json(invitations::resend(&ctx, &caller, place, p.invitation_id.into()).await?.into()))
-}
-
-async fn revoke(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<ProjectInvitationPath>,
-    seen: IfMatch,
-) -> Result<NoContent, Problem> {
-    let (place, id) = (Place::Project(p.project_id.into()), p.invitation_id.into());
-    invitations::revoke(&ctx, &caller, place, id, seen.version()).await?;
-    Ok(NoContent)
+impl RoleBody for ProjectInvitationPatch {
+    fn role(self) -> GivenRole {
+        GivenRole::Project(self.role_id.into())
+    }
 }

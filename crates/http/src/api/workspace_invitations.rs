@@ -1,10 +1,11 @@
 //! Invitations into workspaces.
 
 use serde::Deserialize;
-use tenon_app::invitations;
 use tenon_core::{
+    Result,
     emails::Email,
-    invitations::{GivenRole, Place},
+    ids::InvitationId,
+    invitations::{GivenRole, NewInvitation, Place},
     tokens::Scope,
     users::Username,
 };
@@ -12,17 +13,13 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    invitations::{InvitationQuery, InvitationView, InvitedView, invitation},
+    invitations::{self, InvitationPath, InvitationsBody, PlacePath, RoleBody, invitation},
     permissions::WorkspaceRoleView,
     workspaces::WorkspacePath,
 };
-use crate::{
-    endpoint::{
-        Api, Body, Caller, Ctx, IfMatch, Json, NoContent, Page, Patch, Path, Plain, Query,
-        methods::{Delete, Get, Patch as PatchMethod, Post},
-    },
-    paging::{self, Paging},
-    problem::Problem,
+use crate::endpoint::{
+    Api,
+    methods::{Delete, Get, Patch, Post},
 };
 
 pub(super) fn mount(api: &mut Api) {
@@ -35,7 +32,7 @@ pub(super) fn mount(api: &mut Api) {
             Get,
             "/workspaces/{workspace_id}/invitations",
             "Invitations into a workspace",
-            list,
+            invitations::list::<WorkspacePath>,
         )
         .describe("Oldest first.")
         .permission("create_modify_member");
@@ -45,7 +42,7 @@ pub(super) fn mount(api: &mut Api) {
             Post,
             "/workspaces/{workspace_id}/invitations",
             "Invite people into a workspace",
-            create,
+            invitations::create::<WorkspacePath, NewWorkspaceInvitations>,
         )
         .describe(
             "Up to 50 at once, each by address or by handle. Who is in already is counted and skipped; an invitation that is there already is opened \
@@ -59,16 +56,16 @@ pub(super) fn mount(api: &mut Api) {
             Get,
             "/workspaces/{workspace_id}/invitations/{invitation_id}",
             "An invitation into a workspace",
-            get,
+            invitations::get::<WorkspaceInvitationPath>,
         )
         .permission("create_modify_member");
     group
         .op(
             "update_workspace_invitation",
-            PatchMethod,
+            Patch,
             "/workspaces/{workspace_id}/invitations/{invitation_id}",
             "Change the role an invitation gives",
-            update,
+            invitations::update::<WorkspaceInvitationPath, WorkspaceInvitationPatch>,
         )
         .describe("Only while it is pending. Only owners invite owners.")
         .conflicts(&["invitation-not-pending"])
@@ -79,7 +76,7 @@ pub(super) fn mount(api: &mut Api) {
             Post,
             "/workspaces/{workspace_id}/invitations/{invitation_id}/resend",
             "Mail an invitation again",
-            resend,
+            invitations::resend::<WorkspaceInvitationPath>,
         )
         .describe("The new mail has a new link; the old one opens nothing any more. At most one mail in ten minutes and ten in all.")
         .conflicts(&["invitation-not-pending", "mailed-recently", "too-many-mails"])
@@ -90,7 +87,7 @@ pub(super) fn mount(api: &mut Api) {
             Delete,
             "/workspaces/{workspace_id}/invitations/{invitation_id}",
             "Take an invitation back",
-            revoke,
+            invitations::revoke::<WorkspaceInvitationPath>,
         )
         .conflicts(&["invitation-not-pending"])
         .permission("create_modify_member");
@@ -140,70 +137,27 @@ struct WorkspaceInvitationPatch {
     role: WorkspaceRoleView,
 }
 
-async fn list(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<WorkspacePath>,
-    Query(query): Query<InvitationQuery>,
-    Query(paging): Query<Paging>,
-) -> Result<Page<InvitationView>, Problem> {
-    let page = paging.page(&ctx, "invitations")?;
-    let (place, count) = (Place::Workspace(p.workspace_id.into()), paging.wants_count());
-    let (items, total) = invitations::list(&ctx, &caller, place, query.status(), page, count).await?;
-    Ok(paging::answer(&ctx, "invitations", items)?.with_total(total))
+impl PlacePath for WorkspacePath {
+    fn place(&self) -> Place {
+        Place::Workspace(self.workspace_id.into())
+    }
 }
 
-async fn create(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<WorkspacePath>,
-    Body(new): Body<NewWorkspaceInvitations>,
-) -> Result<Plain<InvitedView>, Problem> {
-    let place = Place::Workspace(p.workspace_id.into());
-    let wishes = new.invitations.into_iter().enumerate();
-    let wishes = wishes
-        .map(|(n, i)| invitation(n, i.email, i.username, GivenRole::Workspace(i.role.0)))
-        .collect::<tenon_core::Result<_>>()?;
-    Ok(Plain(invitations::create(&ctx, &caller, place, wishes).await?.into()))
+impl InvitationPath for WorkspaceInvitationPath {
+    fn invitation(&self) -> (Place, InvitationId) {
+        (Place::Workspace(self.workspace_id.into()), self.invitation_id.into())
+    }
 }
 
-async fn get(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<WorkspaceInvitationPath>,
-) -> Result<Json<InvitationView>, Problem> {
-    let place = Place::Workspace(p.workspace_id.into());
-    Ok(Json(invitations::get(&ctx, &caller, place, p.invitation_id.into()).await?.into()))
+impl InvitationsBody for NewWorkspaceInvitations {
+    fn wishes(self) -> Result<Vec<NewInvitation>> {
+        let wishes = self.invitations.into_iter().enumerate();
+        wishes.map(|(n, i)| invitation(n, i.email, i.username, GivenRole::Workspace(i.role.0))).collect()
+    }
 }
 
-async fn update(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<WorkspaceInvitationPath>,
-    seen: IfMatch,
-    Patch(patch): Patch<WorkspaceInvitationPatch>,
-) -> Result<Json<InvitationView>, Problem> {
-    let (place, id) = (Place::Workspace(p.workspace_id.into()), p.invitation_id.into());
-    let given = GivenRole::Workspace(patch.role.0);
-    Ok(Json(invitations::change_role(&ctx, &caller, place, id, seen.version(), given).await?.into()))
-}
-
-async fn resend(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<WorkspaceInvitationPath>,
-) -> Result<Json<InvitationView>, Problem> {
-    let place = Place::Workspace(p.workspace_id.into());
-    Ok(Json(invitations::resend(&ctx, &caller, place, p.invitation_id.into()).await?.into()))
-}
-
-async fn revoke(
-    ctx: Ctx,
-    caller: Caller,
-    Path(p): Path<WorkspaceInvitationPath>,
-    seen: IfMatch,
-) -> Result<NoContent, Problem> {
-    let (place, id) = (Place::Workspace(p.workspace_id.into()), p.invitation_id.into());
-    invitations::revoke(&ctx, &caller, place, id, seen.version()).await?;
-    Ok(NoContent)
+impl RoleBody for WorkspaceInvitationPatch {
+    fn role(self) -> GivenRole {
+        GivenRole::Workspace(self.role.0)
+    }
 }

@@ -227,9 +227,12 @@ impl TestApp {
         self.files.path()
     }
 
-    /// The statements sent to the database since this was last asked.
+    /// The statements sent to the database since this was last asked, but for the queue's notices, which are sent in
+    /// the background.
     pub fn statements(&self) -> Vec<String> {
-        self.db.statements()
+        let mut statements = self.db.statements();
+        statements.retain(|statement| !statement.starts_with("SELECT pg_notify"));
+        statements
     }
 }
 
