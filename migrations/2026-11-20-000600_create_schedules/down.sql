@@ -1,1 +1,1 @@
-DROP TABLE schedules;
+DROP TABLE schedule_ticks;

@@ -3,8 +3,6 @@
 //! What a queue outside the database holds is not seen from here; its queues can be paused and its jobs cancelled
 //! as far as it says that it can.
 
-use std::time::Duration;
-
 use tenon_core::{
     Error, Result, Time,
     ids::JobId,
@@ -16,23 +14,19 @@ use uuid::Uuid;
 
 pub use tenon_db::jobs::admin::{Filter, JobRow as Job, QueueRow as QueueFigures, State};
 
-use crate::{
-    App,
-    scheduler::{self, SCHEDULES},
-    users::Operator,
-};
+use crate::{App, scheduler::Schedule, users::Operator};
 
 /// Something done regularly, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ScheduleState {
-    /// Its name.
-    pub name: &'static str,
-    /// Time from tick to tick.
-    pub every: Duration,
-    /// The latest tick that was enqueued.
+    /// What and when.
+    pub schedule: Schedule,
+    /// The tick that was enqueued last.
     pub last_tick: Option<Time>,
-    /// The next tick.
-    pub next_tick: Time,
+    /// The job of that tick.
+    pub last_job: Option<JobId>,
+    /// The next tick; none when it is switched off.
+    pub next_tick: Option<Time>,
 }
 
 /// Jobs in order of their ids, so the oldest first.
@@ -130,25 +124,30 @@ pub async fn queues(app: &App, operator: Operator<'_>) -> Result<Vec<QueueFigure
 pub async fn schedules(app: &App, operator: Operator<'_>) -> Result<Vec<ScheduleState>> {
     let mut conn = app.read().await?;
     operator.check(app, &mut conn).await?;
-    let ticks = tenon_db::schedules::last_ticks(&mut conn).await?;
+    let schedules = &app.settings.schedules;
+    let names: Vec<&str> = schedules.iter().map(Schedule::name).collect();
+    let ticks = tenon_db::schedules::last_ticks(&mut conn, &names).await?;
     let now = app.now();
-    let state = |schedule: &scheduler::Schedule| ScheduleState {
-        name: schedule.name,
-        every: schedule.every,
-        last_tick: ticks.iter().find(|(name, _)| name == schedule.name).map(|(_, tick)| *tick),
-        next_tick: schedule.latest_tick(now) + schedule.every,
+    let state = |schedule: &Schedule| {
+        let last = ticks.iter().find(|last| last.schedule == schedule.name());
+        ScheduleState {
+            schedule: schedule.clone(),
+            last_tick: last.map(|last| last.tick),
+            last_job: last.map(|last| last.job.into()),
+            next_tick: schedule.next_tick(now),
+        }
     };
-    Ok(SCHEDULES.iter().map(state).collect())
+    Ok(schedules.iter().map(state).collect())
 }
 
 /// Enqueues the job of a schedule now, besides its ticks.
 pub async fn run_schedule(app: &App, operator: Operator<'_>, name: &str) -> Result<JobId> {
     operator.check(app, &mut *app.read().await?).await?;
-    let schedule = SCHEDULES.iter().find(|s| s.name == name).ok_or(Error::NotFound("schedule"))?;
+    let schedule = app.settings.schedules.find(name).ok_or(Error::NotFound("schedule"))?;
     let id = app.id();
     app.write(&[], operator.correlation_id(), async |tx| {
         operator.enter(tx).await?;
-        schedule.enqueue_now(tx, id)
+        schedule.enqueue(tx, id)
     })
     .await?;
     Ok(id)

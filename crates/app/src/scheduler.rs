@@ -3,70 +3,27 @@
 //! Leading only saves work. That a tick is enqueued once is the database's doing: the leader takes it in the
 //! transaction that enqueues its job, so two processes that both believe to lead do no harm.
 
+mod schedules;
+mod timetable;
+
 use std::{sync::Arc, time::Duration};
 
-use chrono::DateTime;
-use sha2::{Digest, Sha256};
-use tenon_core::{
-    Error, Result, Time,
-    ids::JobId,
-    jobs::{Job, PurgeExpired, QUEUES, SweepBlobs},
-};
+use tenon_core::{Error, Result, Time, jobs::QUEUES};
 use tenon_db::leader::{Candidate, SCHEDULER};
 use tokio_util::sync::CancellationToken;
 
-use crate::{App, Tx};
+pub use self::{
+    schedules::{Schedule, Schedules},
+    timetable::{Cron, NotCron, Timetable},
+};
+use crate::App;
 
-/// Time between two looks at the clock, and between two tries to lead.
+/// Longest time between two looks at the clock, and between two tries to lead.
 const BEAT: Duration = Duration::from_secs(5);
+/// Shortest time between two looks at the clock.
+const SHORTEST: Duration = Duration::from_millis(20);
 /// A tick missed by up to this much is made up for; of several, the latest.
 const GRACE: Duration = Duration::from_mins(10);
-
-/// Something done regularly.
-#[derive(Debug, Clone, Copy)]
-pub struct Schedule {
-    /// Stable for ever.
-    pub name: &'static str,
-    /// Ticks are at the multiples of this since 1970.
-    pub every: Duration,
-    enqueue: fn(&mut Tx<'_>, JobId) -> Result<()>,
-}
-
-/// Everything done regularly.
-pub const SCHEDULES: [Schedule; 2] = [
-    Schedule {
-        name: PurgeExpired::NAME,
-        every: Duration::from_hours(1),
-        enqueue: |tx, id| tx.enqueue_as(id, &PurgeExpired {}),
-    },
-    Schedule {
-        name: SweepBlobs::NAME,
-        every: Duration::from_hours(24),
-        enqueue: |tx, id| tx.enqueue_as(id, &SweepBlobs {}),
-    },
-];
-
-impl Schedule {
-    /// The latest tick at or before `now`.
-    pub(crate) fn latest_tick(&self, now: Time) -> Time {
-        let every = i64::try_from(self.every.as_secs()).unwrap_or(i64::MAX).max(1);
-        let seconds = now.timestamp();
-        DateTime::from_timestamp(seconds - seconds.rem_euclid(every), 0).unwrap_or(now)
-    }
-
-    /// Enqueues its job now, besides its ticks.
-    pub(crate) fn enqueue_now(&self, tx: &mut Tx<'_>, id: JobId) -> Result<()> {
-        (self.enqueue)(tx, id)
-    }
-
-    /// The id of the job of a tick, the same whoever enqueues it.
-    fn job_of(&self, tick: Time) -> JobId {
-        let digest = Sha256::digest(format!("{}@{}", self.name, tick.timestamp()));
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        uuid::Builder::from_custom_bytes(bytes).into_uuid().into()
-    }
-}
 
 /// Leads when nobody else does, and while leading enqueues what is due, until `shutdown`.
 pub async fn run(app: Arc<App>, shutdown: CancellationToken) {
@@ -89,9 +46,18 @@ pub async fn run(app: Arc<App>, shutdown: CancellationToken) {
             led = leads;
         }
         metrics::gauge!("scheduler_leader").set(if leads { 1.0 } else { 0.0 });
-        let _ = tokio::time::timeout(BEAT, shutdown.cancelled()).await;
+        let pause = if leads { until_next(&app) } else { BEAT };
+        let _ = tokio::time::timeout(pause, shutdown.cancelled()).await;
     }
     metrics::gauge!("scheduler_leader").set(0.0);
+}
+
+/// The time to the next tick, or a beat.
+fn until_next(app: &App) -> Duration {
+    let now = app.now();
+    let next = app.settings.schedules.iter().filter_map(|schedule| schedule.next_tick(now)).min();
+    let until = next.and_then(|next| (next - now).to_std().ok());
+    until.unwrap_or(BEAT).clamp(SHORTEST, BEAT)
 }
 
 /// Whether this process leads; if so, with everything enqueued that is due.
@@ -140,40 +106,27 @@ async fn measure_queues(app: &App) -> Result<()> {
 pub async fn enqueue_due(app: &App) -> Result<Vec<&'static str>> {
     let mut enqueued = vec![];
     let now = app.now();
-    for schedule in &SCHEDULES {
-        let tick = schedule.latest_tick(now);
-        if now - tick <= chrono::Duration::from_std(GRACE).map_err(Error::internal)?
-            && enqueue(app, schedule, tick).await?
-        {
-            enqueued.push(schedule.name);
+    for schedule in app.settings.schedules.iter() {
+        let Some(tick) = schedule.latest_tick(now) else { continue };
+        let lag = (now - tick).to_std().unwrap_or_default();
+        if lag <= GRACE && enqueue(app, schedule, tick).await? {
+            metrics::histogram!("scheduler_tick_lag_seconds", "schedule" => schedule.name())
+                .record(lag.as_secs_f64());
+            enqueued.push(schedule.name());
         }
     }
     Ok(enqueued)
 }
 
 async fn enqueue(app: &App, schedule: &Schedule, tick: Time) -> Result<bool> {
-    let correlation_id = format!("schedule.{}.{}", schedule.name, tick.timestamp());
+    let correlation_id = format!("schedule.{}.{}", schedule.name(), tick.timestamp());
     app.write(&[], &correlation_id, async |tx| {
-        let taken = tenon_db::schedules::take(tx.conn(), schedule.name, tick).await?;
+        let job = schedule.job_of(tick);
+        let taken = tenon_db::schedules::take(tx.conn(), schedule.name(), tick, job).await?;
         if taken {
-            (schedule.enqueue)(tx, schedule.job_of(tick))?;
+            schedule.enqueue(tx, job)?;
         }
         Ok(taken)
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ticks_are_at_the_full_hour_and_each_has_its_own_job() {
-        let schedule = &SCHEDULES[0];
-        let at = |text: &str| text.parse::<Time>().unwrap();
-        assert_eq!(schedule.latest_tick(at("2026-01-02T03:59:59.9Z")), at("2026-01-02T03:00:00Z"));
-        assert_eq!(schedule.latest_tick(at("2026-01-02T04:00:00Z")), at("2026-01-02T04:00:00Z"));
-        assert_eq!(schedule.job_of(at("2026-01-02T03:00:00Z")), schedule.job_of(at("2026-01-02T03:00:00Z")));
-        assert_ne!(schedule.job_of(at("2026-01-02T03:00:00Z")), schedule.job_of(at("2026-01-02T04:00:00Z")));
-    }
 }

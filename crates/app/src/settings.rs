@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tenon_core::accounts::Registration;
 
+use crate::scheduler::Schedules;
+
 /// Choices with a default each.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -33,6 +35,8 @@ pub struct Settings {
     pub backup_window: Duration,
     /// How long an account waits for its address to be verified.
     pub unverified: Duration,
+    /// What is done regularly, and when.
+    pub schedules: Schedules,
     /// Iterations and memory of password hashing.
     pub password_cost: PasswordCost,
 }
@@ -64,6 +68,7 @@ impl Default for Settings {
             log: DAY * 30,
             backup_window: DAY * 35,
             unverified: DAY * 7,
+            schedules: Schedules::default(),
             password_cost: PasswordCost::Standard,
         }
     }

@@ -1,6 +1,8 @@
 //! Every change of shared state: one transaction under the locks of its streams, its changes recorded, its jobs
 //! enqueued, its bells rung after commit.
 
+mod enqueue;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,14 +10,14 @@ use tenon_core::{
     Error, Result, Time,
     callers::{Caller, Person},
     changes::{Change, Recorded, Stream},
-    ids::{JobId, ProjectId, StoryId, WorkspaceId},
-    jobs::Job,
-    ports::queue::{MAX_PAYLOAD_BYTES, NewJob},
+    ids::{ProjectId, StoryId, WorkspaceId},
+    ports::queue::NewJob,
     users::PersonRef,
 };
 use tenon_db::{Connection, PooledConnection, log, transaction};
 use uuid::Uuid;
 
+pub use self::enqueue::{Options, new_job};
 use crate::{App, access};
 
 /// How long a bell may take; what was written is committed, so nobody should wait for a bus that is away.
@@ -184,19 +186,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Enqueues a job with this write.
-    pub fn enqueue<J: Job>(&mut self, job: &J) -> Result<()> {
-        let id = self.app.id();
-        self.enqueue_as(id, job)
-    }
-
-    /// Enqueues a job under an id of the caller's; a second one with the same id is not added.
-    pub fn enqueue_as<J: Job>(&mut self, id: JobId, job: &J) -> Result<()> {
-        let new = new_job(id, job, self.now, Some(self.correlation_id.clone()))?;
-        self.jobs.push(new);
-        Ok(())
-    }
-
     async fn commit(mut self) -> Result<()> {
         let author = log::Author {
             actor: self.actor.as_ref().map(|a| a.id),
@@ -224,27 +213,6 @@ impl Tx<'_> {
         }
         Ok(())
     }
-}
-
-/// A job ready for the queue; refuses a payload that is too large.
-pub fn new_job<J: Job>(id: JobId, job: &J, run_at: Time, correlation_id: Option<String>) -> Result<NewJob> {
-    let payload = serde_json::to_value(job).map_err(Error::internal)?;
-    let bytes = payload.to_string().len();
-    if bytes > MAX_PAYLOAD_BYTES {
-        return Err(Error::internal(format!("the payload of job {} has {bytes} bytes", J::NAME)));
-    }
-    Ok(NewJob {
-        id,
-        name: J::NAME.to_owned(),
-        payload,
-        queue: J::QUEUE.to_owned(),
-        priority: J::PRIORITY,
-        run_at,
-        max_attempts: J::MAX_ATTEMPTS,
-        correlation_id,
-        lock: None,
-        unique_key: None,
-    })
 }
 
 /// Rings one bell per stream. A bell that is lost is made up for by readers, who poll the heads.

@@ -111,8 +111,11 @@ impl Timezone {
     }
     /// An instant as a clock in the zone shows it, such as `2026-01-02 04:04 CET`.
     pub fn show(&self, at: Time) -> String {
-        let zone: chrono_tz::Tz = self.0.parse().unwrap_or(chrono_tz::UTC);
-        at.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z").to_string()
+        self.local(at).format("%Y-%m-%d %H:%M %Z").to_string()
+    }
+    /// An instant in the zone.
+    pub fn local(&self, at: Time) -> chrono::DateTime<chrono_tz::Tz> {
+        at.with_timezone(&self.0.parse().unwrap_or(chrono_tz::UTC))
     }
 }
 

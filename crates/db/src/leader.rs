@@ -1,12 +1,18 @@
 //! One leader among processes, by an advisory lock that lives and dies with a connection of its own.
+//!
+//! A process that is frozen keeps its connection, and its lock with it. So the server ends the connection of a
+//! candidate that it has not heard of for a while.
 
 use diesel::{QueryableByName, sql_types as st};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use crate::{Db, error::Result, locks::Lock, sql::sql};
 
 /// The lock of the scheduler.
 pub const SCHEDULER: i64 = Lock::Scheduler as i64;
+
+/// How long the server waits for a sign of life: a few of the scheduler's beats.
+const GIVE_UP: &str = "SET idle_session_timeout = '15s'";
 
 /// A process that leads or stands by. Dropping it ends the leadership.
 pub struct Candidate {
@@ -24,7 +30,9 @@ struct Answer {
 impl Candidate {
     /// Stands for `office`; [`Candidate::leads`] says who got it.
     pub async fn stand(db: &Db, office: i64) -> Result<Self> {
-        Ok(Self { conn: db.dedicated().await?, office, leads: false })
+        let mut conn = db.dedicated().await?;
+        conn.batch_execute(GIVE_UP).await?;
+        Ok(Self { conn, office, leads: false })
     }
 
     /// Whether this process leads, having tried to if nobody did. An error means that the connection is lost and

@@ -299,9 +299,11 @@ diesel::table! {
 }
 
 diesel::table! {
-    schedules (name) {
-        name -> Text,
-        last_tick -> Timestamptz,
+    schedule_ticks (schedule, tick) {
+        schedule -> Text,
+        tick -> Timestamptz,
+        job -> Uuid,
+        seq -> BigInt,
     }
 }
 

@@ -8,6 +8,7 @@ mod keys;
 mod layers;
 pub(crate) mod reference;
 mod refusals;
+mod schedules;
 mod units;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -20,6 +21,7 @@ use url::Url;
 
 pub(crate) use self::{
     layers::{ConfigError, Sources, from_process},
+    schedules::Schedules,
     units::{Network, Rate, Size, Span},
 };
 
@@ -63,6 +65,7 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     pub(crate) rate_limits: RateLimits,
     pub(crate) worker: Worker,
+    pub(crate) scheduler: Scheduler,
     pub(crate) metrics: Metrics,
     pub(crate) log: Log,
 }
@@ -87,6 +90,7 @@ impl Default for Config {
             retention: Retention::default(),
             rate_limits: RateLimits::default(),
             worker: Worker::default(),
+            scheduler: Scheduler::default(),
             metrics: Metrics::default(),
             log: Log::default(),
         }
@@ -298,6 +302,13 @@ impl Default for Worker {
     fn default() -> Self {
         Self { queues: Vec::new(), concurrency: 8 }
     }
+}
+
+/// What is done regularly.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Scheduler {
+    pub(crate) schedules: Schedules,
 }
 
 /// Figures for Prometheus.

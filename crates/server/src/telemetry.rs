@@ -152,6 +152,7 @@ fn describe() {
     describe_gauge!("queue_oldest_age_seconds", Unit::Seconds, "Age of the oldest job that could run.");
     describe_histogram!("job_duration_seconds", Unit::Seconds, "Time to run a job, by outcome.");
     describe_gauge!("scheduler_leader", "1 on the process that schedules, else 0.");
+    describe_histogram!("scheduler_tick_lag_seconds", Unit::Seconds, "Time from a tick to its job.");
     describe_counter!("mail_sent_total", "Mails handed over, by outcome.");
     describe_counter!("rate_limited_total", "Requests refused for being too many, by class.");
     describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Memory of the process.");

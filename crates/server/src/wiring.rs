@@ -56,6 +56,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
         log: config.retention.log.duration(),
         backup_window: config.retention.backup_window.duration(),
         unverified: config.retention.unverified.duration(),
+        schedules: config.scheduler.schedules.settings(),
         password_cost: PasswordCost::Standard,
     })
 }

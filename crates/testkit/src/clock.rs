@@ -25,6 +25,11 @@ impl FakeClock {
         let micros = i64::try_from(by.as_micros()).expect("tests do not last for centuries");
         self.0.fetch_add(micros, Ordering::SeqCst);
     }
+    /// Sets it back.
+    pub fn set_back(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).expect("tests do not last for centuries");
+        self.0.fetch_sub(micros, Ordering::SeqCst);
+    }
 }
 
 impl Default for FakeClock {

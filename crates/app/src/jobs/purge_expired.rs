@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tenon_core::{jobs::PurgeExpired, ports::blob::Key};
-use tenon_db::{jobs::history, purge};
+use tenon_db::{jobs::history, purge, schedules};
 
 use super::{Context, Failure, Handle};
 use crate::accounts;
@@ -50,6 +50,7 @@ impl Handle for PurgeExpired {
         drain!(cx, "projects", 1, |conn, now| purge::projects(conn, now - trash, now, 1));
         drain!(cx, "workspaces", BATCH, |conn, now| purge::workspaces(conn, now - trash, BATCH));
         drain!(cx, "jobs", BATCH, |conn, now| history::prune(conn, now - DONE_JOBS, now - DEAD_JOBS, BATCH));
+        drain!(cx, "ticks", BATCH, |conn, _now| schedules::prune(conn, BATCH));
         turn_job_days(cx).await?;
         unlink_blobs(cx).await
     }

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tenon_adapters::{blob, bus, cache, limiter, queue::MemoryQueue, randomness::SystemRandomness};
-use tenon_app::{App, Keys, Parts, Settings, crypto::SigningKey, settings::PasswordCost};
+use tenon_app::{
+    App, Keys, Parts, Settings, crypto::SigningKey, scheduler::Schedules, settings::PasswordCost,
+};
 use tenon_core::{
     ports::{
         mail::{Mail, MailError, Mailer},
@@ -34,6 +36,13 @@ impl House {
         let app = app(&db, &clock, queue.clone(), post.clone()).await;
         Self { app, clock, post, queue, db }
     }
+
+    /// The same house with other schedules.
+    pub(crate) async fn scheduling(&self, schedules: Schedules) -> Arc<App> {
+        let parts = parts(&self.db, &self.clock, self.queue.clone(), self.post.clone()).await;
+        let settings = Settings { schedules, ..parts.settings };
+        Arc::new(App::new(Parts { settings, ..parts }))
+    }
 }
 
 /// An application on `db`.
@@ -43,10 +52,14 @@ pub(crate) async fn app(
     queue: Arc<dyn Queue>,
     mailer: Arc<dyn Mailer>,
 ) -> Arc<App> {
+    Arc::new(App::new(parts(db, clock, queue, mailer).await))
+}
+
+async fn parts(db: &TestDb, clock: &FakeClock, queue: Arc<dyn Queue>, mailer: Arc<dyn Mailer>) -> Parts {
     let clock = Arc::new(clock.clone());
     let keys =
         Keys::new(vec![SigningKey { kid: "test".to_owned(), secret: Secret::new(vec![7; 32]) }]).unwrap();
-    Arc::new(App::new(Parts {
+    Parts {
         db: db.db().clone(),
         blobs: blob::connect(blob::Config::Memory {}).await.unwrap(),
         queue,
@@ -58,7 +71,7 @@ pub(crate) async fn app(
         randomness: Arc::new(SystemRandomness),
         keys,
         settings: Settings { password_cost: PasswordCost::Least, ..Settings::default() },
-    }))
+    }
 }
 
 /// What the post does with a mail.

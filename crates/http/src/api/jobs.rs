@@ -6,7 +6,7 @@ use tenon_app::{
     job_admin::{self, Filter, Job, QueueFigures, ScheduleState, State},
     users::Operator,
 };
-use tenon_core::{Error, tokens::Scope};
+use tenon_core::{Error, ids::JobId, tokens::Scope};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -243,21 +243,32 @@ struct ScheduleView {
     /// Name.
     #[schema(example = "purge_expired")]
     name: String,
-    /// Seconds from tick to tick.
-    #[schema(example = 3600)]
-    every_seconds: u64,
-    /// The latest tick.
+    /// When: minute, hour, day of the month, month, day of the week.
+    #[schema(example = "15 3 * * *")]
+    cron: String,
+    /// Where that is the time.
+    #[schema(example = "Europe/Berlin")]
+    time_zone: String,
+    /// Whether it ticks.
+    is_enabled: bool,
+    /// The tick that was enqueued last.
     last_tick: Option<DateTime<Utc>>,
-    /// The next tick.
-    next_tick: DateTime<Utc>,
+    /// The job of that tick; forgotten some time after it ended.
+    last_job: Option<Uuid>,
+    /// The next tick, if it ticks.
+    next_tick: Option<DateTime<Utc>>,
 }
 
 impl From<ScheduleState> for ScheduleView {
     fn from(state: ScheduleState) -> Self {
+        let timetable = &state.schedule.timetable;
         Self {
-            name: state.name.to_owned(),
-            every_seconds: state.every.as_secs(),
+            name: state.schedule.name().to_owned(),
+            cron: timetable.cron.to_string(),
+            time_zone: timetable.zone.as_str().to_owned(),
+            is_enabled: state.schedule.is_enabled,
             last_tick: state.last_tick,
+            last_job: state.last_job.map(JobId::uuid),
             next_tick: state.next_tick,
         }
     }

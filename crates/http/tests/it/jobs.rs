@@ -108,7 +108,8 @@ async fn schedules_tell_their_next_tick() {
     let root = app.of(&root);
     let schedules = root.get("/schedules").await.expect(200);
     let purge = schedules.as_array().unwrap().iter().find(|s| s["name"] == "purge_expired").unwrap();
-    assert_eq!((&purge["every_seconds"], &purge["last_tick"]), (&json!(3600), &Value::Null));
+    assert_eq!((&purge["cron"], &purge["time_zone"]), (&json!("0 * * * *"), &json!("UTC")));
+    assert_eq!((&purge["is_enabled"], &purge["last_tick"]), (&json!(true), &Value::Null));
     assert_eq!(purge["next_tick"], "2026-01-02T04:00:00Z");
     root.post("/schedules/make_coffee/run-now").await.refused(404, "not-found");
 }

@@ -172,14 +172,17 @@ async fn schedules(app: &App, output: &Output) -> anyhow::Result<()> {
     let json: Vec<Value> = schedules
         .iter()
         .map(|s| {
-            json!({ "name": s.name, "every_seconds": s.every.as_secs(), "last_tick": s.last_tick,
-                    "next_tick": s.next_tick })
+            json!({ "name": s.schedule.name(), "cron": s.schedule.timetable.cron.to_string(),
+                    "time_zone": s.schedule.timetable.zone, "is_enabled": s.schedule.is_enabled,
+                    "last_tick": s.last_tick, "last_job": s.last_job, "next_tick": s.next_tick })
         })
         .collect();
     output.print(&json, || {
         let line = |s: &job_admin::ScheduleState| {
             let last = s.last_tick.map_or_else(|| "never".to_owned(), |tick| tick.to_rfc3339());
-            format!("{}: last {last}, next {}", s.name, s.next_tick.to_rfc3339())
+            let next = s.next_tick.map_or_else(|| "never: switched off".to_owned(), |tick| tick.to_rfc3339());
+            let (name, timetable) = (s.schedule.name(), &s.schedule.timetable);
+            format!("{name}: {} {}, last {last}, next {next}", timetable.cron, timetable.zone.as_str())
         };
         schedules.iter().map(line).collect::<Vec<_>>().join("\n")
     })

@@ -61,6 +61,8 @@ fn type_of(key: &Key) -> String {
             "size" => "size (`100MiB`)".to_owned(),
             "rate" => "rate (`600/1m`)".to_owned(),
             "uri" => "URL".to_owned(),
+            "cron" => "cron expression".to_owned(),
+            "time-zone" => "time zone (`Europe/Berlin`)".to_owned(),
             _ => "text".to_owned(),
         },
     };
@@ -129,7 +131,8 @@ mod tests {
             }
             // Deeper is the inside of a value.
             if (indent == 4 && section.is_none()) || (indent == 8 && section.is_some()) {
-                assert!(page.contains(&format!("| `{name}` |")), "{name} is missing");
+                let (alone, above) = (format!("| `{name}` |"), format!("| `{name}."));
+                assert!(page.contains(&alone) || page.contains(&above), "{name} is missing");
             }
         }
     }

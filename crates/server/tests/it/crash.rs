@@ -488,13 +488,13 @@ fn every_job_ran(sql: &mut Sql, dir: &Path, promised: &BTreeSet<String>) {
 }
 
 /// A connection beside the program's.
-struct Sql {
+pub(crate) struct Sql {
     runtime: tokio::runtime::Runtime,
     client: tokio_postgres::Client,
 }
 
 impl Sql {
-    fn connect(url: &str) -> Self {
+    pub(crate) fn connect(url: &str) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (client, connection) =
@@ -503,11 +503,11 @@ impl Sql {
         Self { runtime, client }
     }
 
-    fn run(&mut self, statement: &str) {
+    pub(crate) fn run(&mut self, statement: &str) {
         self.runtime.block_on(self.client.execute(statement, &[])).unwrap();
     }
 
-    fn pairs(&mut self, query: &str) -> Vec<(String, String)> {
+    pub(crate) fn pairs(&mut self, query: &str) -> Vec<(String, String)> {
         let rows = self.runtime.block_on(self.client.query(query, &[])).unwrap();
         rows.iter().map(|row| (row.get(0), row.get::<_, Option<String>>(1).unwrap_or_default())).collect()
     }

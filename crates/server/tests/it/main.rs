@@ -11,5 +11,6 @@ mod people;
 mod processes;
 mod readme;
 mod refusals;
+mod scheduler;
 mod tour;
 mod units;
