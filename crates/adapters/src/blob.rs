@@ -1,5 +1,6 @@
 //! Where files live: a directory, any S3-compatible store, or memory.
 
+mod counted;
 mod filesystem;
 mod memory;
 mod operator;
@@ -41,5 +42,5 @@ pub async fn connect(config: Config) -> Result<Arc<dyn BlobStore>, ConnectError>
         Config::S3(config) => s3::connect(config).await?,
         Config::Memory {} => memory::connect()?,
     };
-    Ok(Arc::new(store))
+    Ok(Arc::new(counted::Counted(store)))
 }

@@ -21,6 +21,7 @@ pub mod job_admin;
 pub mod jobs;
 pub mod links;
 pub mod mail;
+pub mod maintenance;
 pub mod me;
 pub mod my_invitations;
 pub mod passwords;
@@ -85,6 +86,8 @@ pub struct App {
     pub keys: Keys,
     /// What an administrator chose.
     pub settings: Settings,
+    /// Whether the installation is being maintained.
+    pub maintenance: maintenance::Maintenance,
     /// Personal access tokens used since they were last written down.
     pub(crate) token_uses: tokens::Uses,
     /// Rung when a write of this process has put jobs into the outbox.
@@ -125,6 +128,7 @@ impl App {
             randomness,
             keys,
             settings,
+            maintenance: maintenance::Maintenance::default(),
             token_uses: tokens::Uses::default(),
             outbox_filled,
         }

@@ -35,7 +35,10 @@ pub(crate) async fn may_mail(app: &App, what: &str, email: &Email) -> Result<boo
 async fn take(app: &App, key: &str, budget: Budget) -> Result<()> {
     match app.limiter.take(key, budget).await {
         Ok(verdict) if verdict.allowed => Ok(()),
-        Ok(verdict) => Err(Error::RateLimited { retry_after: verdict.reset_after }),
+        Ok(verdict) => {
+            metrics::counter!("rate_limited_total", "class" => "attempts").increment(1);
+            Err(Error::RateLimited { retry_after: verdict.reset_after })
+        }
         // Better to let people in than to shut everybody out with the limiter.
         Err(error) => {
             tracing::warn!(error = %error, "attempts are not counted: the limiter is away");

@@ -68,7 +68,7 @@ struct Renewed {
 }
 
 impl Worker {
-    /// Works until `shutdown`; then takes no more, lets what runs end within the grace, and hands the rest back.
+    /// Works until `shutdown`, but takes no jobs during maintenance; then takes no more, lets what runs end within the grace, and hands the rest back.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut heartbeat = interval((self.lease / 3).min(LONGEST_BEAT));
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -80,7 +80,11 @@ impl Worker {
         let mut is_dry = false;
         let mut next_report = Instant::now();
         while !shutdown.is_cancelled() {
-            let room = hands.room();
+            let rests = self.app.maintenance.is_on();
+            if rests {
+                hands.release_untouched();
+            }
+            let room = if rests { 0 } else { hands.room() };
             if exchange.is_none() && !pause.is_on() && (!hands.ended.is_empty() || (!is_dry && room > 0)) {
                 exchange = Some(self.exchange(hands.take_ended(), room).boxed());
             }
@@ -106,6 +110,7 @@ impl Worker {
                 }
                 () = self.app.queue.wait(&self.queues, POLL), if is_idle => is_dry = false,
                 () = pause.over(), if pause.is_on() => is_dry = false,
+                () = self.app.maintenance.turned(!rests) => is_dry = false,
             }
         }
         // What is under way holds connections, and may have taken jobs that would lie until their lease ends.

@@ -14,6 +14,7 @@ pub mod error;
 pub mod ids;
 pub mod invitations;
 pub mod jobs;
+pub mod maintenance;
 pub mod members;
 pub mod page;
 pub mod permissions;

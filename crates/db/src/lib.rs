@@ -17,6 +17,7 @@ pub mod links;
 mod locks;
 pub mod log;
 pub mod mails;
+pub mod maintenance;
 pub mod managed;
 pub mod migrations;
 pub mod people;

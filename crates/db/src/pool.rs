@@ -1,11 +1,13 @@
 //! Connections: a pool that checks nothing over the network and still hands out no dead connection.
 
-use std::{sync::Arc, time::Duration};
+mod observer;
 
-use diesel::{
-    ConnectionError, ConnectionResult,
-    connection::{Instrumentation, InstrumentationEvent},
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
+
+use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{
     AsyncConnection, AsyncPgConnection, SimpleAsyncConnection,
     pooled_connection::{
@@ -14,6 +16,7 @@ use diesel_async::{
 };
 use futures_util::FutureExt;
 
+use self::observer::Observer;
 use crate::error::{Error, Result};
 
 /// A connection on loan; it goes back when dropped.
@@ -78,9 +81,7 @@ impl Db {
             let (url, watch) = (url.to_owned(), watch.clone());
             async move {
                 let mut conn = establish(url, timeout).await?;
-                if let Some(watch) = watch {
-                    conn.set_instrumentation(tell(watch));
-                }
+                conn.set_instrumentation(Observer::telling(watch));
                 Ok(conn)
             }
             .boxed()
@@ -105,7 +106,10 @@ impl Db {
 
     /// A connection from the pool.
     pub async fn conn(&self) -> Result<PooledConnection> {
-        self.pool.get_owned().await.map_err(|e| Error::Pool(Box::new(e)))
+        let asked = Instant::now();
+        let conn = self.pool.get_owned().await.map_err(|e| Error::Pool(Box::new(e)));
+        metrics::histogram!("db_pool_wait_seconds").record(asked.elapsed().as_secs_f64());
+        conn
     }
 
     /// A connection of its own, outside the pool: for LISTEN, advisory locks and migrations.
@@ -166,14 +170,6 @@ async fn establish(url: String, statement_timeout: Duration) -> ConnectionResult
     .await
     .map_err(|e| bad(&e))?;
     Ok(conn)
-}
-
-fn tell(watch: Watch) -> impl Instrumentation {
-    move |event: InstrumentationEvent<'_>| {
-        if let InstrumentationEvent::StartQuery { query, .. } = event {
-            watch(&query.to_string());
-        }
-    }
 }
 
 /// An error with its causes in one line.

@@ -307,6 +307,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    maintenance (id) {
+        id -> Bool,
+        since -> Timestamptz,
+        message -> Nullable<Text>,
+        until -> Nullable<Timestamptz>,
+    }
+}
+
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(workspace_members -> users (user_id));

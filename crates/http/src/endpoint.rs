@@ -272,6 +272,12 @@ impl Op {
             );
             doc.problem(StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key was used with another body.");
         }
+        if operation.budgeting != Budgeting::Free {
+            doc.problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Not for now; `Retry-After` says when to come back. `code` is `maintenance` while the instance is being maintained.",
+            );
+        }
         let mut extensions = serde_json::Map::new();
         if let Some(permission) = operation.permission {
             extensions.insert("x-permission".to_owned(), permission.into());

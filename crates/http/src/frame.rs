@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use salvo::{Depot, Request, http::header};
-use tenon_app::{App, credentials};
+use tenon_app::{App, credentials, maintenance::Maintenance};
 use tenon_core::{
     BoxError, Error,
     callers::Credential,
@@ -123,9 +123,11 @@ pub struct Frame {
     pub limiter: Arc<dyn Limiter>,
     /// Makes correlation ids.
     pub randomness: Arc<dyn Randomness>,
-    /// Hands the application to the endpoints.
     /// Tells whether the process can work.
     pub readiness: Readiness,
+    /// Tells whether the installation is being maintained.
+    pub maintenance: Maintenance,
+    /// Hands the application to the endpoints.
     pub(crate) provide: Vec<Provide>,
 }
 
@@ -153,6 +155,7 @@ impl Frame {
             limiter,
             randomness,
             readiness: Readiness::default(),
+            maintenance: Maintenance::default(),
             provide: Vec::new(),
         }
     }
@@ -164,8 +167,10 @@ impl Frame {
             public_url: app.settings.public_url.clone(),
         };
         let verifier = Arc::clone(app) as Arc<dyn Verifier>;
-        Self::new(settings, instance, verifier, Arc::clone(&app.limiter), Arc::clone(&app.randomness))
-            .with(Arc::clone(app))
+        let (limiter, randomness) = (Arc::clone(&app.limiter), Arc::clone(&app.randomness));
+        let mut frame = Self::new(settings, instance, verifier, limiter, randomness).with(Arc::clone(app));
+        frame.maintenance = app.maintenance.clone();
+        frame
     }
 
     /// The same frame, asking these components for readiness.

@@ -1,9 +1,10 @@
 //! What surrounds every request, also those that no route matches.
 //!
 //! From the outside in: the request gets its name, is observed, its answer gets security and CORS
-//! headers, whatever broke becomes a problem, budgets are drawn from, the answer is compressed, and
-//! the endpoint has only so long, and runs once for all retries of a request.
+//! headers, whatever broke becomes a problem, budgets are drawn from, maintenance keeps people out, the
+//! answer is compressed, and the endpoint has only so long, and runs once for all retries of a request.
 
+mod closed;
 mod compress;
 mod correlate;
 mod cors;
@@ -32,7 +33,8 @@ pub(crate) fn surround(service: Service, frame: &Arc<Frame>, operations: &[Arc<O
         .hoop(shield::Shield::new(&frame.instance.public_url))
         .hoop(cors::Cors::new(Arc::clone(frame)))
         .hoop(finish::Finish)
-        .hoop(limit::Limit::new(Arc::clone(frame)));
+        .hoop(limit::Limit::new(Arc::clone(frame)))
+        .hoop(closed::Closed::new(Arc::clone(frame)));
     let service = if settings.compression { service.hoop(compress::Compress::new()) } else { service };
     service.hoop(deadline::Deadline::new(settings.request_timeout)).hoop(replay::Replay)
 }

@@ -240,7 +240,8 @@ impl Problem {
 
     fn log(&self, correlation: &str) {
         let status = self.0.status.as_u16();
-        if status < 500 {
+        // Of maintenance the log has been told once, when it began.
+        if status < 500 || self.0.code == "maintenance" {
             return;
         }
         let causes = self.0.cause.as_deref().map(|cause| chain(cause)).unwrap_or_default();

@@ -7,7 +7,10 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{self, demo::DemoOptions, jobs::JobsCommand, token::TokenCommand, user::UserCommand},
+    commands::{
+        self, demo::DemoOptions, jobs::JobsCommand, maintenance::MaintenanceCommand, token::TokenCommand,
+        user::UserCommand,
+    },
     config::{Config, ConfigError, Sources, from_process},
     database,
     output::{self, Output},
@@ -68,6 +71,9 @@ enum Command {
     /// Look after jobs, queues and schedules.
     #[command(subcommand)]
     Jobs(JobsCommand),
+    /// Close the installation while it is worked on, and open it again.
+    #[command(subcommand)]
+    Maintenance(MaintenanceCommand),
     /// Print the OpenAPI document.
     Openapi {
         /// Print the older 3.0 shape, for generators that know no other.
@@ -146,6 +152,9 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Token(command) => commands::token::run(command, &cli.global.load()?, output).await,
         Command::DemoData(options) => commands::demo::run(&options, &cli.global.load()?, output).await,
         Command::Jobs(command) => commands::jobs::run(command, &cli.global.load()?, output).await,
+        Command::Maintenance(command) => {
+            commands::maintenance::run(command, &cli.global.load()?, output).await
+        }
         Command::Openapi { older } => commands::openapi::run(older, output),
         Command::Migrate => commands::migrate::run(&cli.global.load()?, output).await,
         Command::Doctor => commands::doctor::run(&cli.global.load()?, output).await,

@@ -4,6 +4,7 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod jobs;
+pub(crate) mod maintenance;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
 pub(crate) mod scheduler;

@@ -25,6 +25,8 @@ const REQUEST_SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.
 /// Edges of other durations: queries and fan-out at the short end, jobs at the long one.
 const SECONDS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0];
+/// Edges for statements, of which there are many kinds.
+const QUERY_SECONDS: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
 /// How often old values of histograms are let go.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -103,6 +105,7 @@ impl Figures {
                 Matcher::Full("http_request_duration_seconds".to_owned()),
                 &REQUEST_SECONDS,
             )?
+            .set_buckets_for_metric(Matcher::Full("db_query_duration_seconds".to_owned()), &QUERY_SECONDS)?
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
             .install_recorder()
             .context("cannot record metrics")?;
@@ -144,6 +147,12 @@ fn describe() {
     describe_counter!("http_requests_total", "Requests answered, by route and status.");
     describe_histogram!("http_request_duration_seconds", Unit::Seconds, "Time to answer a request.");
     describe_gauge!("http_requests_in_progress", "Requests being answered.");
+    describe_histogram!(
+        "db_query_duration_seconds",
+        Unit::Seconds,
+        "Time of a statement, by what it does to which table."
+    );
+    describe_histogram!("db_pool_wait_seconds", Unit::Seconds, "Time to get a connection to the database.");
     describe_gauge!("db_pool_connections", "Connections to the database, by state.");
     describe_gauge!("db_pool_connections_max", "Most connections to the database that this process holds.");
     describe_gauge!("ws_connections", "Open websockets.");
@@ -154,9 +163,13 @@ fn describe() {
     describe_gauge!("scheduler_leader", "1 on the process that schedules, else 0.");
     describe_histogram!("scheduler_tick_lag_seconds", Unit::Seconds, "Time from a tick to its job.");
     describe_counter!("mail_sent_total", "Mails handed over, by outcome.");
+    describe_counter!("storage_operations_total", "Operations on the file store, by kind and outcome.");
+    describe_gauge!("maintenance_mode", "1 while the installation is being maintained, else 0.");
     describe_counter!("rate_limited_total", "Requests refused for being too many, by class.");
     describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Memory of the process.");
     describe_counter!("process_cpu_seconds_total", Unit::Seconds, "Processor time of the process.");
+    describe_gauge!("process_start_time_seconds", Unit::Seconds, "When the process began, since 1970.");
+    describe_gauge!("process_max_fds", "Most files and sockets the process may open.");
     describe_gauge!("process_threads", "Threads of the process.");
     describe_gauge!("process_open_fds", "Open files and sockets of the process.");
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use tenon_adapters::queue;
-use tenon_app::worker::{Worker, run_until_idle};
+use tenon_app::{
+    maintenance,
+    worker::{Worker, run_until_idle},
+};
 use tenon_core::{
     emails::Email,
     jobs::{Job, MailKind, QUEUES, SendMail},
@@ -368,4 +371,25 @@ async fn jobs_in_the_database_need_no_relay() {
     };
     tokio::join!(Worker { app: app.clone(), ..worker(&house, 2) }.run(shutdown.clone()), test);
     assert!(run_until_idle(&app, &queues()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_takes_no_job_during_maintenance_and_goes_on_after_it() {
+    let house = House::new().await;
+    maintenance::begin(&house.app, None, None).await.unwrap();
+    maintenance::look(&house.app).await.unwrap();
+    house.queue.push(vec![note(&house)]).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let maintained = async {
+        // Longer than a worker needs that looks at the queue.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(house.post.sent().len(), 0);
+        maintenance::end(&house.app).await.unwrap();
+        maintenance::look(&house.app).await.unwrap();
+        eventually("the job is done", async || house.post.sent().len() == 1).await;
+        shutdown.cancel();
+    };
+    tokio::join!(worker(&house, 1).run(shutdown.clone()), maintained);
 }

@@ -208,6 +208,7 @@ impl Channel {
                 continue;
             }
             self.head = Some(change.seq);
+            let written = change.at;
             self.apply_rights(&change).await;
             let shown: Vec<&Seat> =
                 self.seats.values().filter(|s| s.watch || s.sight.shows(&change)).collect();
@@ -222,6 +223,9 @@ impl Channel {
                     _ => seat.outbox.send_text(Arc::clone(&frame)),
                 }
             }
+            // Another machine's clock may be ahead.
+            let took = (self.hub.app.now() - written).to_std().unwrap_or_default();
+            metrics::histogram!("ws_fanout_seconds").record(took.as_secs_f64());
         }
     }
 

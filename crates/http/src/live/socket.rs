@@ -40,6 +40,7 @@ const MAX_PRESENCE: usize = 2048;
 #[derive(Debug, Clone, Copy)]
 enum Close {
     Restarting,
+    Maintenance,
     Unauthenticated,
     SlowReader,
     Silent,
@@ -49,6 +50,7 @@ impl Close {
     const fn frame(self) -> (u16, &'static str) {
         match self {
             Self::Restarting => (1012, "the service restarts; resume elsewhere"),
+            Self::Maintenance => (4010, "the instance is being maintained; come back later"),
             Self::Unauthenticated => (4001, "the credential is no longer good"),
             Self::SlowReader => (4008, "reading too slowly; resume from the last position"),
             Self::Silent => (4009, "no sign of life"),
@@ -160,9 +162,10 @@ impl Session<'_> {
     async fn introduced(&mut self, introduce: Introduce) -> Result<(), Option<Close>> {
         let deadline = Instant::now() + INTRODUCTION;
         while self.holder.is_none() {
-            let shutdown = self.hub.shutdown.clone();
+            let (shutdown, maintenance) = (self.hub.shutdown.clone(), &self.hub.app.maintenance);
             let frame = tokio::select! {
                 () = shutdown.cancelled() => return Err(Some(Close::Restarting)),
+                () = maintenance.turned(true) => return Err(Some(Close::Maintenance)),
                 frame = timeout_at(deadline, self.socket.next()) => frame,
             };
             let Ok(Some(Ok(frame))) = frame else {
@@ -205,10 +208,13 @@ impl Session<'_> {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.tick().await;
         let (shutdown, overflow) = (self.hub.shutdown.clone(), self.end.overflow.clone());
+        let closed = self.hub.app.maintenance.clone();
+        let mut closed = std::pin::pin!(closed.turned(true));
         let mut heard = Instant::now();
         loop {
             let step = tokio::select! {
                 () = shutdown.cancelled() => Err(Some(Close::Restarting)),
+                () = &mut closed => Err(Some(Close::Maintenance)),
                 () = overflow.cancelled() => Err(Some(Close::SlowReader)),
                 frame = self.socket.next() => {
                     heard = Instant::now();

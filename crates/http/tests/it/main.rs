@@ -17,6 +17,7 @@ mod harness;
 mod invitations;
 mod jobs;
 mod lives;
+mod maintenance;
 mod me;
 mod members;
 mod pages;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tenon_app::App;
 use tenon_db::migrations;
 
-use super::{serve, service};
+use super::{maintenance, serve, service};
 use crate::{config::Sources, database::Database, lifecycle::Lifecycle, wiring};
 
 /// Schedules until told to stop.
@@ -15,6 +15,7 @@ pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
     let database = Database::configured(config)?;
     migrations::check(&database.db).await?;
     let app = wiring::app(config, database.db.clone()).await?;
+    maintenance::heed(&app, &lifecycle).await?;
     let checks = serve::checks_without_bus(config, &app, &lifecycle);
     serve::start_metrics(config, figures, &app, checks, &lifecycle).await?;
     start(&app, &lifecycle);

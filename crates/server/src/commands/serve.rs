@@ -16,7 +16,7 @@ use tenon_http::{
     serve::{self, Listener},
 };
 
-use super::service;
+use super::{maintenance, service};
 use crate::{
     config::{Config, Sources},
     database::Database,
@@ -38,6 +38,7 @@ pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
     let config = listener::with_public_url(&config, &listeners);
     migrations::check(&database.db).await?;
     let app = wiring::app(&config, database.db.clone()).await?;
+    maintenance::heed(&app, &lifecycle).await?;
     start_metrics(&config, figures, &app, checks(&config, &app, &lifecycle), &lifecycle).await?;
     start_http(&config, &app, listeners, &lifecycle);
     lifecycle.run(config.server.shutdown_grace.duration()).await

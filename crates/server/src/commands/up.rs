@@ -8,7 +8,7 @@ use anyhow::Context;
 use tenon_db::migrations;
 use tenon_http::serve::Listener;
 
-use super::{scheduler, serve, worker};
+use super::{maintenance, scheduler, serve, worker};
 use crate::{
     config::Config,
     database::Database,
@@ -47,6 +47,7 @@ async fn run_on(
         tracing::info!(migrations = applied.len(), "Brought the database to this release");
     }
     let app = wiring::app(config, database.db.clone()).await?;
+    maintenance::heed(&app, &lifecycle).await?;
     let address = listener::addresses(&listeners);
     let claim = tenon_app::claims::open(&app, "start").await?;
     serve::start_metrics(config, figures, &app, serve::checks(config, &app, &lifecycle), &lifecycle).await?;

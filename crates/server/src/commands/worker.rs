@@ -7,7 +7,7 @@ use tenon_app::{App, worker::Worker};
 use tenon_core::jobs::QUEUES;
 use tenon_db::migrations;
 
-use super::{serve, service};
+use super::{maintenance, serve, service};
 use crate::{
     config::{Config, Sources},
     database::Database,
@@ -27,6 +27,7 @@ pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
     let database = Database::configured(config)?;
     migrations::check(&database.db).await?;
     let app = wiring::app(config, database.db.clone()).await?;
+    maintenance::heed(&app, &lifecycle).await?;
     let checks = serve::checks_without_bus(config, &app, &lifecycle);
     serve::start_metrics(config, figures, &app, checks, &lifecycle).await?;
     start(config, &app, &lifecycle)?;

@@ -27,7 +27,7 @@ pub(crate) struct Installation {
 }
 
 impl Installation {
-    /// With an administrator, Ada.
+    /// With an administrator called operator.
     pub(crate) async fn new() -> Self {
         let dir = directory();
         let postgres = ManagedConfig { data_dir: dir.path().join("postgres"), ..ManagedConfig::default() };
@@ -36,14 +36,25 @@ impl Installation {
         let url = this.postgres.url();
         this.set("TENON__DATABASE__URL", &url);
         this.tenon(&["migrate"]);
-        let create = ["user", "create", "ada@example.org", "--name", "Ada", "--admin", "--password-stdin"];
-        let ada = with_input_and(this.dir(), &create, "a long and unusual password\n", &this.environment);
-        assert!(ada.status.success(), "{}", text(&ada.stderr));
+        this.person("operator", &["--admin"]);
         this
+    }
+
+    /// Makes an account that can be used at once.
+    pub(crate) fn person(&self, name: &str, options: &[&str]) {
+        let email = format!("{name}@example.org");
+        let create = ["user", "create", &*email, "--name", name, "--password-stdin"];
+        let arguments = [&create[..], options].concat();
+        let made = with_input_and(self.dir(), &arguments, "a long and unusual password\n", &self.environment);
+        assert!(made.status.success(), "{}", text(&made.stderr));
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub(crate) fn environment(&self) -> &[(String, String)] {
+        &self.environment
     }
 
     /// Takes a variable out, and answers what it was.
@@ -79,11 +90,11 @@ impl Installation {
         self.command(arguments).stderr(Stdio::piped()).output().unwrap()
     }
 
-    /// A personal access token of Ada's for everything.
+    /// A personal access token of the operator for everything.
     pub(crate) fn token(&self) -> String {
         let scopes =
             "read-account,write-account,read-workspaces,write-workspaces,read-projects,write-projects,admin";
-        self.tenon(&["token", "create", "ada", "--name", "t", "--scopes", scopes])
+        self.tenon(&["token", "create", "operator", "--name", "t", "--scopes", scopes])
     }
 
     /// Starts a process of one role, which answers on loopback where that is asked of it.

@@ -266,7 +266,7 @@ async fn secrets_come_from_the_directory_that_systemd_passes() {
     let shown = "authorization: Bearer a token of some length\r\n";
     assert!(crate::processes::get_with(&figures, "/metrics", shown).starts_with("HTTP/1.1 200"));
     let mut client = Client::new(unit.address());
-    let body = json!({ "login": "ada", "password": "a long and unusual password" });
+    let body = json!({ "login": "operator", "password": "a long and unusual password" });
     client.post("/auth/sign-in", &body).unwrap().expect(200);
     unit.stop();
     installation.end().await;
