@@ -96,6 +96,11 @@ vm *names:
     cargo build --quiet --bin tenon
     PYTHONPATH=vm-tests python3 -m harness {{ names }}
 
+# Check the rules of the alerts, and that each fires and is silent when it should (promtool is in the package prometheus)
+alerts:
+    promtool check rules nixos-module/alerts.yaml
+    promtool test rules nixos-module/alerts.test.yaml
+
 # What continuous integration runs, on this machine (installs what is missing)
 ci:
     .ci/run
