@@ -26,7 +26,7 @@ impl Closed {
 
     /// Whether an administrator may look into the closed instance with this.
     async fn is_administrator(&self, req: &Request, depot: &Depot, app: &App, needs: Scope) -> bool {
-        let (Ok(Presented::Bearer(credential)) | Ok(Presented::Cookie(credential))) =
+        let Ok(Presented::Bearer(credential) | Presented::Cookie(credential)) =
             self.frame.present(req, depot)
         else {
             return false;
