@@ -131,8 +131,16 @@ BEGIN
     RETURN dropped;
 END $$;
 
--- For queues that live elsewhere: filled in the caller's transaction, emptied by the relay.
+-- What a queue outside the database has, or is to have: written in the caller's transaction, forwarded by the relay,
+-- and kept until the job has ended, so that the queue is never the only one that knows of it.
 CREATE TABLE outbox (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    job json NOT NULL
+    id uuid NOT NULL UNIQUE,
+    job json NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- The queue was given it. It may have lost it since.
+    forwarded boolean NOT NULL DEFAULT false,
+    -- The queue refuses it as it is, for this reason.
+    refusal text
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01);
+CREATE INDEX outbox_unforwarded ON outbox (seq) WHERE NOT forwarded;

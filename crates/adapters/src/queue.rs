@@ -1,8 +1,9 @@
-//! Durable jobs: in the application's Postgres, or in memory.
+//! Durable jobs: in the application's Postgres, in Redis, or in memory.
 
 mod bell;
 mod memory;
 mod postgres;
+mod redis;
 
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use tenon_core::ports::{
 
 use tenon_db::Db;
 
+use crate::ConnectError;
+pub use crate::redis_pool::RedisConfig;
 pub use memory::MemoryQueue;
 
 /// Which queue.
@@ -23,6 +26,8 @@ pub use memory::MemoryQueue;
 pub enum Config {
     /// The application's own Postgres.
     Postgres {},
+    /// Redis, fed from the database, which keeps every job until it has ended.
+    Redis(RedisConfig),
     /// Memory of this process; gone with it.
     Memory {},
 }
@@ -34,11 +39,16 @@ impl Default for Config {
 }
 
 /// Opens the configured queue, within a runtime.
-pub fn connect(config: &Config, db: &Db, clock: Arc<dyn Clock>) -> Arc<dyn Queue> {
-    match config {
+pub async fn connect(
+    config: &Config,
+    db: &Db,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Queue>, ConnectError> {
+    Ok(match config {
         Config::Postgres {} => Arc::new(postgres::PostgresQueue::new(db.clone(), clock)),
+        Config::Redis(config) => Arc::new(redis::RedisQueue::connect(config, clock).await?),
         Config::Memory {} => Arc::new(MemoryQueue::new(clock)),
-    }
+    })
 }
 
 /// What is written down of a job whose worker vanished once too often.

@@ -1,11 +1,13 @@
-//! Connections to Redis, shared by the bus, the limiter and the cache.
+//! Connections to Redis, for the queue, the bus, the limiter and the cache.
 
 use std::time::Duration;
 
+use bb8::ManageConnection;
 use bb8_redis::RedisConnectionManager;
+use redis::{AsyncConnectionConfig, ErrorKind, aio::MultiplexedConnection};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tenon_core::secrets::Secret;
+use tenon_core::{BoxError, secrets::Secret};
 use tokio::time::timeout;
 
 use crate::connect::{ConnectError, install_tls_provider};
@@ -46,18 +48,62 @@ impl RedisConfig {
 
     /// A pool, after one connection was made.
     pub(crate) async fn pool(&self) -> Result<Pool, ConnectError> {
-        let client = self.client()?;
-        let address = client.get_connection_info().addr().to_string();
-        let away = |e: tenon_core::BoxError| {
-            ConnectError::caused(format!("Redis at {address} cannot be reached."), e)
-        };
-        match timeout(PATIENCE, client.get_multiplexed_async_connection()).await {
-            Ok(connected) => connected.map(drop).map_err(|e| away(e.into()))?,
-            Err(late) => return Err(away(late.into())),
-        }
+        self.probe().await?;
         let manager = RedisConnectionManager::new(self.url.expose().as_str())
             .map_err(|e| ConnectError::caused("The Redis URL is not valid.", e))?;
         let pool = bb8::Pool::builder().max_size(4).connection_timeout(PATIENCE);
-        pool.build(manager).await.map_err(|e| away(e.into()))
+        Ok(pool.build_unchecked(manager))
+    }
+
+    /// The same of connections that wait longer for an answer.
+    pub(crate) async fn patient_pool(&self) -> Result<PatientPool, ConnectError> {
+        self.probe().await?;
+        let manager = RedisConnectionManager::new(self.url.expose().as_str())
+            .map_err(|e| ConnectError::caused("The Redis URL is not valid.", e))?;
+        let pool = bb8::Pool::builder().max_size(4).connection_timeout(PATIENCE);
+        Ok(pool.build_unchecked(Patient { manager, client: self.client()? }))
+    }
+
+    async fn probe(&self) -> Result<(), ConnectError> {
+        let client = self.client()?;
+        let address = client.get_connection_info().addr().to_string();
+        let away = |e: BoxError| ConnectError::caused(format!("Redis at {address} cannot be reached."), e);
+        match timeout(PATIENCE, client.get_multiplexed_async_connection()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(e)) if e.kind() == ErrorKind::AuthenticationFailed => {
+                Err(ConnectError::caused(format!("Redis at {address} refuses the user or the password."), e))
+            }
+            Ok(Err(e)) => Err(away(e.into())),
+            Err(late) => Err(away(late.into())),
+        }
+    }
+}
+
+/// Makes connections on which an answer may take a while: many jobs, or large ones.
+pub(crate) struct Patient {
+    manager: RedisConnectionManager,
+    client: redis::Client,
+}
+
+/// A pool of such connections.
+pub(crate) type PatientPool = bb8::Pool<Patient>;
+
+impl ManageConnection for Patient {
+    type Connection = MultiplexedConnection;
+    type Error = redis::RedisError;
+
+    async fn connect(&self) -> Result<Self::Connection, Self::Error> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(Duration::from_secs(10)));
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    async fn is_valid(&self, connection: &mut Self::Connection) -> Result<(), Self::Error> {
+        self.manager.is_valid(connection).await
+    }
+
+    fn has_broken(&self, connection: &mut Self::Connection) -> bool {
+        self.manager.has_broken(connection)
     }
 }

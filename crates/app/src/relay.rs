@@ -1,12 +1,21 @@
-//! The relay: hands jobs from the outbox to a queue that does not live in the database.
+//! The relay: between the database and a queue that does not live in it.
 //!
-//! A job leaves the outbox only once the queue has it. If the process dies in between, the queue is
-//! given the job again and knows it by its id.
+//! The database keeps a row for each job until it has ended, so the queue is never the only one that knows of a job.
+//! The relay gives the queue what is new, makes history of what has ended there, and looks whether the queue still
+//! knows what it was given: a queue that was emptied, or came back without its last jobs, is given them again.
+//!
+//! It may die at any point. A job that the queue has, and whose row does not say so, is given to the queue again, which
+//! knows it by its id; an end that is history and that the queue still tells is told again, and changes nothing.
+//! Any number of processes relay: they take turns.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use tenon_core::{Error, Result};
-use tenon_db::jobs::outbox;
+use tenon_core::{
+    Error, Result,
+    ids::JobId,
+    ports::queue::{NewJob, Queue, QueueError, Remote},
+};
+use tenon_db::{Connection, jobs::outbox};
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
@@ -16,24 +25,27 @@ const POLL: Duration = Duration::from_secs(1);
 /// Time until the next try while the database or the queue is away.
 const PAUSE: Duration = Duration::from_secs(5);
 const BATCH: i64 = 500;
+/// Payloads of more bytes than that go in several messages.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// Forwards jobs as they are committed, until `shutdown`. Returns at once when the queue lives in the database.
+/// Relays until `shutdown`. Returns at once when the queue lives in the database.
 pub async fn run(app: Arc<App>, shutdown: CancellationToken) {
     if app.queue.capabilities().transactional {
         return;
     }
     let mut away = false;
+    let mut looked_at = 0;
     while !shutdown.is_cancelled() {
-        let forwarded = forward_all(&app).await;
-        match &forwarded {
-            Ok(_) if away => tracing::info!("Jobs are forwarded to the queue again."),
+        let relayed = relay(&app, &mut looked_at).await;
+        match &relayed {
+            Ok(()) if away => tracing::info!("Jobs are forwarded to the queue again."),
             Err(error) if !away => tracing::warn!(
                 error = error as &dyn std::error::Error,
                 "Jobs cannot be forwarded to the queue; they wait in the outbox."
             ),
             _ => {}
         }
-        away = forwarded.is_err();
+        away = relayed.is_err();
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(if away { PAUSE } else { POLL }) => {}
@@ -42,33 +54,139 @@ pub async fn run(app: Arc<App>, shutdown: CancellationToken) {
     }
 }
 
-/// Forwards what is in the outbox, oldest first; answers how many jobs. With a queue in the database there is none.
+async fn relay(app: &App, looked_at: &mut i64) -> Result<()> {
+    collect_ended(app).await?;
+    let lost = look_after(app, looked_at).await?;
+    if lost > 0 {
+        tracing::warn!(jobs = lost, "The queue has lost jobs; it is given them again.");
+    }
+    forward_all(app).await?;
+    Ok(())
+}
+
+/// Forwards what the queue was not given, oldest first; answers how many jobs. With a queue in the database there is
+/// none.
 pub async fn forward_all(app: &App) -> Result<usize> {
     let mut forwarded = 0;
     if app.queue.capabilities().transactional {
         return Ok(forwarded);
     }
     loop {
-        let of_batch = forward(app).await?;
+        let of_batch = app.write(&[], "relay", async |tx| forward(&*app.queue, tx.conn()).await).await?;
         forwarded += of_batch;
-        if i64::try_from(of_batch).is_ok_and(|n| n < BATCH) {
+        if of_batch == 0 {
             return Ok(forwarded);
         }
     }
 }
 
-async fn forward(app: &App) -> Result<usize> {
-    app.write(&[], "relay", async |tx| {
-        let (places, jobs): (Vec<_>, Vec<_>) = outbox::oldest(tx.conn(), BATCH).await?.into_iter().unzip();
-        if !jobs.is_empty() {
-            tx.app()
-                .queue
-                .push(jobs)
-                .await
-                .map_err(|e| Error::Unavailable { component: "queue", source: Box::new(e) })?;
-            outbox::remove(tx.conn(), &places).await?;
+/// Forwards one batch to `queue` within the caller's transaction; answers how many jobs left the outbox or changed
+/// there.
+pub async fn forward(queue: &dyn Queue, conn: &mut Connection) -> Result<usize> {
+    outbox::begin(conn).await?;
+    let mut jobs = outbox::unforwarded(conn, BATCH).await?;
+    let mut bytes = 0;
+    jobs.retain(|job| {
+        let is_first = bytes == 0;
+        bytes += job.payload.to_string().len();
+        is_first || bytes <= BATCH_BYTES
+    });
+    if jobs.is_empty() {
+        return Ok(0);
+    }
+    match queue.push(jobs.clone()).await {
+        Ok(ids) => note(conn, &jobs, &ids).await?,
+        // One of them is to blame, and must not hold up the others.
+        Err(QueueError::Unsupported(_) | QueueError::PayloadTooLarge { .. }) => {
+            for job in &jobs {
+                forward_one(queue, conn, job).await?;
+            }
         }
-        Ok(places.len())
-    })
-    .await
+        Err(error) => return Err(away(error)),
+    }
+    Ok(jobs.len())
+}
+
+async fn forward_one(queue: &dyn Queue, conn: &mut Connection, job: &NewJob) -> Result<()> {
+    match queue.push(vec![job.clone()]).await {
+        Ok(ids) => note(conn, std::slice::from_ref(job), &ids).await,
+        Err(refusal @ (QueueError::Unsupported(_) | QueueError::PayloadTooLarge { .. })) => {
+            tracing::error!(job.id = %job.id, job.name, error = %refusal, "The queue refuses a job; it is kept.");
+            Ok(outbox::refuse(conn, job.id, &refusal.to_string()).await?)
+        }
+        Err(error) => Err(away(error)),
+    }
+}
+
+/// Notes what the queue has; what it took for another that waits under the same key is one with that.
+async fn note(conn: &mut Connection, jobs: &[NewJob], ids: &[JobId]) -> Result<()> {
+    let (mut taken, mut merged) = (vec![], vec![]);
+    for (job, id) in jobs.iter().zip(ids) {
+        if job.id == *id { taken.push(*id) } else { merged.push(job.id) }
+    }
+    outbox::forwarded(conn, &taken).await?;
+    outbox::remove(conn, &merged).await?;
+    Ok(())
+}
+
+/// Makes history of everything that has ended in the queue; answers how many jobs.
+pub async fn collect_ended(app: &App) -> Result<usize> {
+    let mut collected = 0;
+    let Some(remote) = app.queue.remote() else { return Ok(collected) };
+    loop {
+        let ended = app
+            .write(&[], "relay", async |tx| {
+                outbox::begin(tx.conn()).await?;
+                let ended = remote.ended(usize::try_from(BATCH).unwrap_or(usize::MAX)).await.map_err(away)?;
+                if !ended.is_empty() {
+                    outbox::end(tx.conn(), &ended).await?;
+                }
+                Ok(ended)
+            })
+            .await?;
+        if ended.is_empty() {
+            return Ok(collected);
+        }
+        remote.forget(&ended).await.map_err(away)?;
+        collected += ended.len();
+    }
+}
+
+/// Looks whether the queue knows what it was given, some jobs at a time and from the start again after the last;
+/// answers how many it does not, which are forwarded again.
+pub async fn look_after(app: &App, looked_at: &mut i64) -> Result<usize> {
+    let mut lost = 0;
+    let Some(remote) = app.queue.remote() else { return Ok(lost) };
+    loop {
+        let place = *looked_at;
+        let (last, of_batch) = app
+            .write(&[], "relay", async |tx| {
+                outbox::begin(tx.conn()).await?;
+                let given = outbox::forwarded_after(tx.conn(), place, BATCH).await?;
+                let ids: Vec<JobId> = given.iter().map(|(_, id)| *id).collect();
+                let lost = unknown(remote, &ids).await?;
+                let last = given.last().filter(|_| i64::try_from(given.len()).is_ok_and(|n| n == BATCH));
+                Ok((last.map_or(0, |(place, _)| *place), outbox::recall(tx.conn(), &lost).await?))
+            })
+            .await?;
+        *looked_at = last;
+        lost += of_batch;
+        // One that lost something has probably lost more.
+        if of_batch == 0 || last == 0 {
+            return Ok(lost);
+        }
+    }
+}
+
+async fn unknown(remote: &dyn Remote, ids: &[JobId]) -> Result<Vec<JobId>> {
+    if ids.is_empty() {
+        return Ok(vec![]);
+    }
+    let known: HashSet<JobId> =
+        remote.inspect(ids).await.map_err(away)?.into_iter().map(|seen| seen.id).collect();
+    Ok(ids.iter().copied().filter(|id| !known.contains(id)).collect())
+}
+
+fn away(error: QueueError) -> Error {
+    Error::Unavailable { component: "queue", source: Box::new(error) }
 }

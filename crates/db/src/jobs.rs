@@ -106,10 +106,12 @@ macro_rules! insert {
     ($jobs:expr, $returning:literal) => {
         // In order of locks and keys, so that two transactions wait for one another in one direction only.
         sql(concat!(
-            "INSERT INTO jobs (id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key)
-             SELECT id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) WITH ORDINALITY
-               AS n(id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key, place)
+            "INSERT INTO jobs (id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key,
+                               attempts)
+             SELECT id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key, attempts
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12) WITH ORDINALITY
+               AS n(id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key, attempts,
+                    place)
              WHERE NOT EXISTS (SELECT FROM finished_jobs f WHERE f.id = n.id AND f.finished_at >= $11)
              ORDER BY lock, unique_key, place
              ON CONFLICT DO NOTHING ",
@@ -126,6 +128,7 @@ macro_rules! insert {
         .bind::<st::Array<st::Nullable<st::Text>>, _>(column($jobs, |job| job.lock.as_deref()))
         .bind::<st::Array<st::Nullable<st::Text>>, _>(column($jobs, |job| job.unique_key.as_deref()))
         .bind::<st::Timestamptz, _>(earliest($jobs))
+        .bind::<st::Array<st::Integer>, _>(column($jobs, |job| job.attempts))
     };
 }
 

@@ -24,7 +24,7 @@ pub(crate) async fn app(config: &Config, db: Db) -> anyhow::Result<Arc<App>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let randomness = Arc::new(SystemRandomness);
     let keys = keys::load(&config.auth.signing_keys, &config.data_dir.join("keys"), &*randomness)?;
-    let queue = queue::connect(&config.queue, &db, clock.clone());
+    let queue = queue::connect(&config.queue, &db, clock.clone()).await?;
     Ok(Arc::new(App::new(Parts {
         db,
         blobs: blob::connect(config.storage.clone()).await?,

@@ -12,7 +12,10 @@ use tenon_core::{
     ids::JobId,
     ports::{
         clock::Clock,
-        queue::{Beat, Cancel, Capabilities, Held, LeasedJob, NewJob, Outcome, Progress, Queue, QueueError},
+        queue::{
+            Beat, Cancel, Capabilities, Ended, Held, LeasedJob, NewJob, Outcome, Progress, Queue, QueueError,
+            Remote, Seen,
+        },
     },
 };
 
@@ -32,7 +35,7 @@ impl MemoryQueue {
         Self { clock, jobs: Mutex::default(), bell: Bell::default() }
     }
 
-    /// The dead, with their errors.
+    /// The dead that were not forgotten yet, with their errors.
     pub fn dead(&self) -> Vec<(JobId, String)> {
         self.jobs().dead()
     }
@@ -80,7 +83,7 @@ impl Queue for MemoryQueue {
     }
 
     async fn settle(&self, worker: &str, outcomes: Vec<(JobId, Outcome)>) -> Result<(), QueueError> {
-        self.jobs().settle_all(worker, outcomes);
+        self.jobs().settle_all(worker, outcomes, self.clock.now());
         self.bell.ring();
         Ok(())
     }
@@ -91,7 +94,7 @@ impl Queue for MemoryQueue {
     }
 
     async fn cancel(&self, job: JobId) -> Result<Cancel, QueueError> {
-        let cancel = self.jobs().cancel(job);
+        let cancel = self.jobs().cancel(job, self.clock.now());
         // What waited behind its lock may be ready.
         self.bell.ring();
         Ok(cancel)
@@ -112,5 +115,35 @@ impl Queue for MemoryQueue {
         let until_due = next.map(|due| (due - self.clock.now()).to_std().unwrap_or_default());
         let at_most = until_due.map_or(at_most, |due| due.min(at_most));
         self.bell.wait(at_most).await;
+    }
+    fn remote(&self) -> Option<&dyn Remote> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Remote for MemoryQueue {
+    async fn ended(&self, limit: usize) -> Result<Vec<Ended>, QueueError> {
+        Ok(self.jobs().ended(limit))
+    }
+
+    async fn forget(&self, ended: &[Ended]) -> Result<(), QueueError> {
+        self.jobs().forget(ended);
+        Ok(())
+    }
+
+    async fn inspect(&self, jobs: &[JobId]) -> Result<Vec<Seen>, QueueError> {
+        Ok(self.jobs().inspect(jobs))
+    }
+
+    async fn take(&self, jobs: &[JobId]) -> Result<Vec<Seen>, QueueError> {
+        let taken = self.jobs().take(jobs);
+        // What waited behind their locks may be ready.
+        self.bell.ring();
+        Ok(taken)
+    }
+
+    async fn running(&self) -> Result<Vec<(String, usize)>, QueueError> {
+        Ok(self.jobs().running())
     }
 }

@@ -19,7 +19,7 @@ use tenon_core::{
     ids::JobId,
     ports::{
         clock::Clock,
-        queue::{Beat, Cancel, Capabilities, Held, LeasedJob, NewJob, Outcome, Queue, QueueError},
+        queue::{Beat, Cancel, Capabilities, Held, LeasedJob, NewJob, Outcome, Queue, QueueError, Remote},
     },
 };
 use tenon_db::{
@@ -186,6 +186,10 @@ impl Queue for PostgresQueue {
 
     async fn wait(&self, _queues: &[String], at_most: Duration) {
         self.bell.wait(at_most.min(POLL)).await;
+    }
+
+    fn remote(&self) -> Option<&dyn Remote> {
+        None
     }
 }
 

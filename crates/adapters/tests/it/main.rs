@@ -9,4 +9,5 @@ mod limiter;
 mod mail;
 mod matrix;
 mod queue;
+mod queue_redis;
 mod saboteurs;

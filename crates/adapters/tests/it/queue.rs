@@ -16,7 +16,7 @@ use tenon_core::{
 };
 use tenon_db::{
     Db,
-    jobs::{self, admin, history, notices, outbox},
+    jobs::{self, admin, history, notices},
     transaction,
 };
 use tenon_testkit::{
@@ -28,7 +28,9 @@ use tenon_testkit::{
 
 pub(crate) mod fixtures {
     use futures_util::FutureExt as _;
-    use tenon_testkit::laws::queue::Fixture;
+    use tenon_core::ports::queue::{End, Ended};
+    use tenon_db::DbConfig;
+    use tenon_testkit::{laws::queue::Fixture, laws::unique, services};
 
     use super::*;
 
@@ -41,11 +43,37 @@ pub(crate) mod fixtures {
         Some(Fixture { elsewhere: queue.clone(), queue, clock, dead: Box::new(dead), keep: Box::new(()) })
     }
 
+    /// Of a server that all share: each has its own keys.
+    pub(crate) async fn redis() -> Option<Fixture> {
+        let url = services::redis::shared()?;
+        let clock = FakeClock::new();
+        let config = json!({"backend": "redis", "url": url, "prefix": unique("queue")});
+        let config: Config = serde_json::from_value(config).unwrap();
+        let open = async || {
+            let no_database = Db::open(DbConfig::new("postgres://127.0.0.1:9"));
+            connect(&config, &no_database, Arc::new(clock.clone())).await.unwrap()
+        };
+        let (queue, elsewhere) = (open().await, open().await);
+        let seen = elsewhere.clone();
+        let dead = move || ended_badly(seen.clone()).boxed();
+        Some(Fixture { queue, clock, elsewhere, dead: Box::new(dead), keep: Box::new(()) })
+    }
+
+    /// The dead of a queue that does not live in the database.
+    pub(super) async fn ended_badly(queue: Arc<dyn Queue>) -> Vec<(JobId, String)> {
+        let ended = queue.remote().unwrap().ended(100).await.unwrap();
+        let error = |ended: Ended| match ended.end {
+            End::Dead { error } => Some((ended.id, error)),
+            End::Done | End::Cancelled => None,
+        };
+        ended.into_iter().filter_map(error).collect()
+    }
+
     pub(crate) async fn postgres() -> Option<Fixture> {
         let database = TestDb::new().await;
         let clock = FakeClock::new();
-        let queue = super::postgres_queue(database.db(), &clock);
-        let elsewhere = super::postgres_queue(database.db(), &clock);
+        let queue = super::postgres_queue(database.db(), &clock).await;
+        let elsewhere = super::postgres_queue(database.db(), &clock).await;
         let db = database.db().clone();
         let dead = move || dead(db.clone()).boxed();
         Some(Fixture { queue, clock, elsewhere, dead: Box::new(dead), keep: Box::new(database) })
@@ -60,6 +88,7 @@ pub(crate) mod fixtures {
 
 queue_laws!(memory, crate::queue::fixtures::memory);
 queue_laws!(postgres, crate::queue::fixtures::postgres);
+queue_laws!(redis, crate::queue::fixtures::redis);
 
 #[tokio::test]
 async fn a_rolled_back_transaction_enqueues_nothing() {
@@ -82,7 +111,7 @@ async fn a_rolled_back_transaction_enqueues_nothing() {
 #[tokio::test]
 async fn another_process_hears_of_a_push_without_looking() {
     let t = Test::new().await;
-    let elsewhere = postgres_queue(t.database.db(), &t.clock);
+    let elsewhere = postgres_queue(t.database.db(), &t.clock).await;
     let queues = ["default".to_owned()];
     let (began, mut heard_at_once) = (Instant::now(), 0);
     while heard_at_once < 6 {
@@ -115,21 +144,6 @@ async fn a_lost_listening_connection_is_made_again() {
         assert!(Instant::now() < until, "nobody listens again");
         tokio::task::yield_now().await;
     }
-}
-
-#[tokio::test]
-async fn the_outbox_is_emptied_in_order() {
-    let t = Test::new().await;
-    let sent: Vec<NewJob> =
-        (0..5).map(|_| NewJob { correlation_id: Some("r".to_owned()), ..t.job() }).collect();
-    let mut conn = t.database.db().conn().await.unwrap();
-    outbox::insert(&mut conn, &sent).await.unwrap();
-    let first = outbox::oldest(&mut conn, 3).await.unwrap();
-    let places: Vec<i64> = first.iter().map(|(place, _)| *place).collect();
-    outbox::remove(&mut conn, &places).await.unwrap();
-    let rest = outbox::oldest(&mut conn, 10).await.unwrap();
-    let all: Vec<NewJob> = first.into_iter().chain(rest).map(|(_, job)| job).collect();
-    assert_eq!(all, sent);
 }
 
 #[tokio::test]
@@ -316,7 +330,7 @@ struct Test {
 impl Test {
     async fn new() -> Self {
         let (database, clock) = (TestDb::new().await, FakeClock::new());
-        Self { queue: postgres_queue(database.db(), &clock), clock, database }
+        Self { queue: postgres_queue(database.db(), &clock).await, clock, database }
     }
 
     fn job(&self) -> NewJob {
@@ -328,6 +342,7 @@ impl Test {
             priority: 0,
             run_at: self.clock.now(),
             max_attempts: 3,
+            attempts: 0,
             correlation_id: None,
             lock: None,
             unique_key: None,
@@ -345,6 +360,6 @@ impl Test {
     }
 }
 
-fn postgres_queue(db: &Db, clock: &FakeClock) -> Arc<dyn Queue> {
-    connect(&Config::Postgres {}, db, Arc::new(clock.clone()))
+async fn postgres_queue(db: &Db, clock: &FakeClock) -> Arc<dyn Queue> {
+    connect(&Config::Postgres {}, db, Arc::new(clock.clone())).await.unwrap()
 }

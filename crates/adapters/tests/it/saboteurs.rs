@@ -293,6 +293,9 @@ impl Queue for BrokenQueue {
     async fn wait(&self, queues: &[String], at_most: Duration) {
         self.0.wait(queues, at_most).await;
     }
+    fn remote(&self) -> Option<&dyn queue::Remote> {
+        self.0.remote()
+    }
 }
 
 #[tokio::test]

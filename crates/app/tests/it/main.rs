@@ -8,5 +8,6 @@ mod harness;
 mod idempotency;
 mod mail;
 mod purge;
+mod relay;
 mod scheduler;
 mod worker;

@@ -36,7 +36,7 @@ async fn outcomes(house: &House) -> Vec<Outcome> {
     ran.into_iter().map(|ran| ran.outcome).collect()
 }
 
-fn worker(house: &House, concurrency: usize) -> Worker {
+pub(crate) fn worker(house: &House, concurrency: usize) -> Worker {
     Worker {
         app: house.app.clone(),
         name: "test".to_owned(),
@@ -49,7 +49,7 @@ fn worker(house: &House, concurrency: usize) -> Worker {
 }
 
 /// Waits for `holds`, for at most ten seconds.
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "{what}");
@@ -356,7 +356,7 @@ async fn the_relay_forwards_at_once_and_a_worker_runs_it() {
 async fn jobs_in_the_database_need_no_relay() {
     let house = House::new().await;
     let clock = std::sync::Arc::new(house.clock.clone());
-    let queue = queue::connect(&queue::Config::Postgres {}, house.db.db(), clock);
+    let queue = queue::connect(&queue::Config::Postgres {}, house.db.db(), clock).await.unwrap();
     let app = crate::harness::app(&house.db, &house.clock, queue, house.post.clone()).await;
     let to = Email::parse("ada@example.org").unwrap();
     let send = SendMail { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted };

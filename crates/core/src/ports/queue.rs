@@ -1,10 +1,13 @@
 //! Durable jobs.
 
+mod remote;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use self::remote::{End, Ended, Remote, Seen, SeenState};
 use crate::{BoxError, Time, ids::JobId};
 
 /// Payloads are at most this long, in bytes of JSON.
@@ -27,6 +30,9 @@ pub struct NewJob {
     pub run_at: Time,
     /// How often it is tried before it is dead.
     pub max_attempts: i32,
+    /// How often it was tried in the queue it was moved from; none when it is new.
+    #[serde(default)]
+    pub attempts: i32,
     /// The request that caused it.
     pub correlation_id: Option<String>,
     /// Jobs with the same lock run one after another, in order of enqueueing: the next begins when the one before
@@ -127,7 +133,7 @@ pub struct Capabilities {
     /// Survives a restart of the process.
     pub durable: bool,
     /// Lives in the application's own Postgres: `db::jobs::insert` on the caller's connection
-    /// enqueues in the caller's transaction. Any other queue is fed from the outbox.
+    /// enqueues in the caller's transaction. Any other queue is [`Remote`] and fed from the outbox.
     pub transactional: bool,
     /// Honours priorities.
     pub priority: bool,
@@ -194,4 +200,6 @@ pub trait Queue: Send + Sync {
     async fn notify(&self, queues: &[String]);
     /// Returns when a job of `queues` may be ready, or after `at_most`.
     async fn wait(&self, queues: &[String], at_most: Duration);
+    /// What else it can be asked when it is not [`Capabilities::transactional`].
+    fn remote(&self) -> Option<&dyn Remote>;
 }

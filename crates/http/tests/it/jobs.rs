@@ -65,6 +65,7 @@ async fn a_dead_job_is_tried_again_or_forgotten() {
         priority: 0,
         run_at: app.app.now(),
         max_attempts: 3,
+        attempts: 0,
         correlation_id: Some("request-1".to_owned()),
         lock: None,
         unique_key: None,

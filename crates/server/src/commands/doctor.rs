@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
-use tenon_adapters::{blob, bus, cache, clock::SystemClock, limiter, mail, randomness::SystemRandomness};
+use tenon_adapters::{blob, bus, cache, clock::SystemClock, limiter, mail, queue, randomness::SystemRandomness};
 use tenon_db::migrations;
 
 use crate::{
@@ -43,6 +43,16 @@ pub(crate) async fn run(config: &Config, output: &Output) -> anyhow::Result<()> 
             examine("migrations", async {
                 migrations::check(&database.db).await?;
                 Ok("at this release".to_owned())
+            })
+            .await,
+        );
+        findings.push(
+            examine("queue", async {
+                let queue = queue::connect(&config.queue, &database.db, clock.clone()).await?;
+                match queue.remote() {
+                    Some(remote) => remote.running().await.map(|_| "answers".to_owned()).map_err(Into::into),
+                    None => Ok("is the database".to_owned()),
+                }
             })
             .await,
         );

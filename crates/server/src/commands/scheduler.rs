@@ -16,7 +16,7 @@ pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
     migrations::check(&database.db).await?;
     let app = wiring::app(config, database.db.clone()).await?;
     maintenance::heed(&app, &lifecycle).await?;
-    let checks = serve::checks_without_bus(config, &app, &lifecycle);
+    let checks = serve::checks_with_queue(config, &app, &lifecycle);
     serve::start_metrics(config, figures, &app, checks, &lifecycle).await?;
     start(&app, &lifecycle);
     lifecycle.run(config.server.shutdown_grace.duration()).await

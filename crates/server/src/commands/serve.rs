@@ -111,6 +111,24 @@ pub(crate) fn checks(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> 
     checks
 }
 
+/// What must be well for a process that works off jobs. One that only serves writes them into the database.
+pub(crate) fn checks_with_queue(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> Vec<Check> {
+    let mut checks = checks_without_bus(config, app, lifecycle);
+    if app.queue.remote().is_some() {
+        let queue = Arc::clone(app);
+        checks.push(Check::new("queue", move || {
+            let app = Arc::clone(&queue);
+            async move {
+                match app.queue.remote() {
+                    Some(remote) => remote.running().await.map(drop).map_err(BoxError::from),
+                    None => Ok(()),
+                }
+            }
+        }));
+    }
+    checks
+}
+
 /// What must be well for any process: a worker does its work without the bus.
 pub(crate) fn checks_without_bus(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> Vec<Check> {
     let (database, migrated, files) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));

@@ -7,6 +7,7 @@ mod leases;
 mod locks;
 mod order;
 mod outcomes;
+mod remote;
 mod waking;
 
 use std::{any::Any, sync::Arc, time::Duration};
@@ -73,6 +74,9 @@ pub use self::{
         a_retry_is_not_early_and_counts, dead_is_kept_with_its_error_and_never_redelivered,
         exhausted_is_dead_with_its_error, released_is_ready_at_once_and_not_counted,
     },
+    remote::{
+        a_job_can_be_looked_at, a_moved_job_keeps_its_attempts, a_queue_is_in_the_database_or_remote, every_end_is_told, what_ended_is_told_until_it_is_forgotten, what_is_taken_out_lets_its_lock_and_key_go, what_waits_can_be_taken_out, what_was_forgotten_can_be_pushed_anew,
+    },
     waking::{
         a_waiting_worker_is_woken_by_a_notice, a_waiting_worker_is_woken_by_a_push, waiting_ends_by_itself,
     },
@@ -81,7 +85,7 @@ pub use self::{
 laws!(
     queue_laws,
     queue,
-    in ["queue/delivery.rs", "queue/order.rs", "queue/outcomes.rs", "queue/leases.rs", "queue/waking.rs", "queue/locks.rs", "queue/keys.rs", "queue/control.rs"],
+    in ["queue/delivery.rs", "queue/order.rs", "queue/outcomes.rs", "queue/leases.rs", "queue/waking.rs", "queue/locks.rs", "queue/keys.rs", "queue/control.rs", "queue/remote.rs"],
     [
         each_pushed_job_is_handled_as_it_was_pushed,
         a_payload_of_256_kib_round_trips,
@@ -119,6 +123,14 @@ laws!(
         a_job_asked_to_end_is_not_tried_again,
         a_queue_that_cannot_cancel_says_so,
         a_paused_queue_hands_out_nothing,
+        a_queue_is_in_the_database_or_remote,
+        a_moved_job_keeps_its_attempts,
+        what_ended_is_told_until_it_is_forgotten,
+        what_was_forgotten_can_be_pushed_anew,
+        a_job_can_be_looked_at,
+        what_waits_can_be_taken_out,
+        what_is_taken_out_lets_its_lock_and_key_go,
+        every_end_is_told,
     ]
 );
 
@@ -141,6 +153,7 @@ fn job(f: &Fixture) -> NewJob {
         priority: 0,
         run_at: f.clock.now(),
         max_attempts: 5,
+        attempts: 0,
         correlation_id: None,
         lock: None,
         unique_key: None,

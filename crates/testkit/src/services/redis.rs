@@ -1,7 +1,7 @@
 //! A Redis of our own.
 
 use std::{
-    io,
+    io::{self, BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
     path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
@@ -62,6 +62,15 @@ impl Server {
 
     fn socket(&self) -> PathBuf {
         self.directory.join("redis.sock")
+    }
+
+    /// Tells it one command, as a line, and gives the line it answers.
+    pub fn tell(&self, command: &str) -> io::Result<String> {
+        let mut stream = UnixStream::connect(self.socket())?;
+        write!(stream, "{command}\r\n")?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer)?;
+        Ok(answer.trim_end().to_owned())
     }
 
     /// Where it listens.

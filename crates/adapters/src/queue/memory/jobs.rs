@@ -2,19 +2,19 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
 };
 
 use tenon_core::{
     Time,
     ids::JobId,
-    ports::queue::{Beat, Cancel, Held, LeasedJob, MAX_LOST_WORKERS, NewJob, Outcome, Progress},
+    ports::queue::{
+        Beat, Cancel, End, Ended, Held, LeasedJob, MAX_LOST_WORKERS, NewJob, Outcome, Progress, Seen,
+        SeenState,
+    },
 };
 
 use super::super::LOST_WORKER;
-
-/// Finished jobs remembered, dead ones included.
-const HISTORY: usize = 10_000;
 
 /// A waiting job's place: higher priority first, then earlier, then smaller id.
 type Place = (Reverse<i16>, Time, JobId);
@@ -29,9 +29,11 @@ pub(super) struct Jobs {
     /// The waiting job of each unique key.
     unique: HashMap<String, JobId>,
     paused: HashSet<String>,
-    /// Finished jobs and, of the dead, their errors.
-    finished: HashMap<JobId, Option<String>>,
-    finished_by_age: VecDeque<JobId>,
+    /// What ended and was not forgotten, by age.
+    ended: BTreeMap<u64, Ended>,
+    /// The places of jobs among those.
+    ended_at: HashMap<JobId, u64>,
+    ends: u64,
 }
 
 struct Job {
@@ -40,6 +42,8 @@ struct Job {
     lost_workers: i32,
     cancel_asked: bool,
     progress: Option<Progress>,
+    started_at: Option<Time>,
+    error: Option<String>,
     lease: Option<Lease>,
 }
 
@@ -50,7 +54,11 @@ struct Lease {
 
 impl Jobs {
     pub(super) fn dead(&self) -> Vec<(JobId, String)> {
-        self.finished.iter().filter_map(|(id, error)| Some((*id, error.clone()?))).collect()
+        let error = |ended: &Ended| match &ended.end {
+            End::Dead { error } => Some((ended.id, error.clone())),
+            End::Done | End::Cancelled => None,
+        };
+        self.ended.values().filter_map(error).collect()
     }
 
     pub(super) fn progress(&self, id: JobId) -> Option<Progress> {
@@ -64,7 +72,7 @@ impl Jobs {
 
     fn add(&mut self, new: NewJob) -> JobId {
         let id = new.id;
-        if self.live.contains_key(&id) || self.finished.contains_key(&id) {
+        if self.live.contains_key(&id) || self.ended_at.contains_key(&id) {
             return id;
         }
         if let Some(waiting) = new.unique_key.as_ref().and_then(|key| self.unique.get(key)) {
@@ -73,8 +81,20 @@ impl Jobs {
         if let Some(lock) = &new.lock {
             self.locked.entry(lock.clone()).or_default().push_back(id);
         }
-        let (lost_workers, cancel_asked, progress) = (0, false, None);
-        self.live.insert(id, Job { new, attempts: 0, lost_workers, cancel_asked, progress, lease: None });
+        let attempts = new.attempts;
+        self.live.insert(
+            id,
+            Job {
+                new,
+                attempts,
+                lost_workers: 0,
+                cancel_asked: false,
+                progress: None,
+                started_at: None,
+                error: None,
+                lease: None,
+            },
+        );
         self.queue_up(id);
         id
     }
@@ -98,12 +118,12 @@ impl Jobs {
         ready.sort_unstable();
         ready.dedup();
         ready.truncate(limit);
-        ready.into_iter().filter_map(|(_, _, id)| self.lease(id, worker, until)).collect()
+        ready.into_iter().filter_map(|(_, _, id)| self.lease(id, worker, now, until)).collect()
     }
 
-    pub(super) fn settle_all(&mut self, worker: &str, outcomes: Vec<(JobId, Outcome)>) {
+    pub(super) fn settle_all(&mut self, worker: &str, outcomes: Vec<(JobId, Outcome)>, now: Time) {
         for (id, outcome) in outcomes {
-            self.settle(worker, id, outcome);
+            self.settle(worker, id, outcome, now);
         }
     }
 
@@ -112,19 +132,95 @@ impl Jobs {
         beats.iter().filter_map(|beat| self.renew(worker, beat, until)).collect()
     }
 
-    pub(super) fn cancel(&mut self, id: JobId) -> Cancel {
+    pub(super) fn cancel(&mut self, id: JobId, now: Time) -> Cancel {
         let Some(job) = self.live.get_mut(&id) else { return Cancel::Late };
         if job.lease.is_some() {
             job.cancel_asked = true;
             return Cancel::Asked;
         }
+        self.leave(id);
+        self.finish(id, End::Cancelled, now);
+        Cancel::Taken
+    }
+
+    pub(super) fn ended(&self, limit: usize) -> Vec<Ended> {
+        self.ended.values().take(limit).cloned().collect()
+    }
+
+    pub(super) fn forget(&mut self, ended: &[Ended]) {
+        for ended in ended {
+            if let Some(place) = ended.mark.parse().ok().filter(|place| self.ended.contains_key(place)) {
+                self.ended.remove(&place);
+                self.ended_at.remove(&ended.id);
+            }
+        }
+    }
+
+    pub(super) fn inspect(&self, ids: &[JobId]) -> Vec<Seen> {
+        ids.iter().filter_map(|id| self.seen(*id)).collect()
+    }
+
+    /// Takes out of these what waits.
+    pub(super) fn take(&mut self, ids: &[JobId]) -> Vec<Seen> {
+        let mut taken = vec![];
+        for seen in self.inspect(ids).into_iter().filter(|seen| seen.state == SeenState::Waiting) {
+            self.leave(seen.id);
+            self.remove(seen.id);
+            taken.push(seen);
+        }
+        taken
+    }
+
+    pub(super) fn running(&self) -> Vec<(String, usize)> {
+        let mut running = BTreeMap::<&str, usize>::new();
+        for job in self.live.values().filter(|job| job.lease.is_some()) {
+            *running.entry(&job.new.queue).or_default() += 1;
+        }
+        running.into_iter().map(|(queue, count)| (queue.to_owned(), count)).collect()
+    }
+
+    fn seen(&self, id: JobId) -> Option<Seen> {
+        if let Some(ended) = self.ended_at.get(&id).and_then(|place| self.ended.get(place)) {
+            let error = match &ended.end {
+                End::Dead { error } => Some(error.clone()),
+                End::Done | End::Cancelled => None,
+            };
+            return Some(Seen {
+                id,
+                state: SeenState::Ended,
+                attempts: ended.attempts,
+                run_at: ended.ended_at,
+                started_at: ended.started_at,
+                error,
+                cancel_asked: false,
+                progress: None,
+            });
+        }
+        let job = self.live.get(&id)?;
+        let state = match &job.lease {
+            Some(lease) => SeenState::Running { worker: lease.worker.clone() },
+            None => SeenState::Waiting,
+        };
+        Some(Seen {
+            id,
+            state,
+            attempts: job.attempts,
+            run_at: job.new.run_at,
+            started_at: job.started_at,
+            error: job.error.clone(),
+            cancel_asked: job.cancel_asked,
+            progress: job.progress.clone(),
+        })
+    }
+
+    /// Takes a waiting job from its place and its key.
+    fn leave(&mut self, id: JobId) {
+        let Some(job) = self.live.get(&id) else { return };
         let (queue, place) = (job.new.queue.clone(), job.place());
         if let Some(waiting) = self.waiting.get_mut(&queue) {
             waiting.remove(&place);
         }
         self.free_key(id);
-        self.finish(id, None);
-        Cancel::Taken
     }
 
     pub(super) fn pause(&mut self, queue: &str, paused: bool) {
@@ -162,11 +258,12 @@ impl Jobs {
         }
     }
 
-    fn lease(&mut self, id: JobId, worker: &str, until: Time) -> Option<LeasedJob> {
+    fn lease(&mut self, id: JobId, worker: &str, now: Time, until: Time) -> Option<LeasedJob> {
         self.free_key(id);
         let job = self.live.get_mut(&id)?;
         self.waiting.get_mut(&job.new.queue)?.remove(&job.place());
         job.attempts += 1;
+        job.started_at = Some(now);
         job.lease = Some(Lease { worker: worker.to_owned(), until });
         self.leased.insert((until, id));
         Some(LeasedJob {
@@ -188,24 +285,25 @@ impl Jobs {
         Some(job)
     }
 
-    fn settle(&mut self, worker: &str, id: JobId, outcome: Outcome) {
+    fn settle(&mut self, worker: &str, id: JobId, outcome: Outcome, now: Time) {
         let Some(job) = self.release(worker, id) else { return };
-        match outcome {
-            Outcome::Done | Outcome::Cancelled => self.finish(id, None),
-            Outcome::Dead { error } => self.finish(id, Some(error)),
-            Outcome::Retry { .. } | Outcome::Released if job.cancel_asked => self.finish(id, None),
-            Outcome::Retry { error, .. } if job.attempts >= job.new.max_attempts => {
-                self.finish(id, Some(error));
-            }
-            Outcome::Retry { at, .. } => {
+        let end = match outcome {
+            Outcome::Done => End::Done,
+            Outcome::Cancelled => End::Cancelled,
+            Outcome::Dead { error } => End::Dead { error },
+            Outcome::Retry { .. } | Outcome::Released if job.cancel_asked => End::Cancelled,
+            Outcome::Retry { error, .. } if job.attempts >= job.new.max_attempts => End::Dead { error },
+            Outcome::Retry { at, error } => {
                 job.new.run_at = at;
-                self.queue_up(id);
+                job.error = Some(error);
+                return self.queue_up(id);
             }
             Outcome::Released => {
                 job.attempts -= 1;
-                self.queue_up(id);
+                return self.queue_up(id);
             }
-        }
+        };
+        self.finish(id, end, now);
     }
 
     fn renew(&mut self, worker: &str, beat: &Beat, until: Time) -> Option<Held> {
@@ -230,27 +328,32 @@ impl Jobs {
             job.lease = None;
             job.lost_workers += 1;
             if job.cancel_asked {
-                self.finish(id, None);
+                self.finish(id, End::Cancelled, now);
             } else if job.attempts >= job.new.max_attempts || job.lost_workers >= MAX_LOST_WORKERS {
-                self.finish(id, Some(LOST_WORKER.to_owned()));
+                self.finish(id, End::Dead { error: LOST_WORKER.to_owned() }, now);
             } else {
+                job.error = Some(LOST_WORKER.to_owned());
                 self.queue_up(id);
             }
         }
     }
 
-    fn finish(&mut self, id: JobId, error: Option<String>) {
-        let job = self.live.remove(&id);
-        self.finished.insert(id, error);
-        self.finished_by_age.push_back(id);
-        if self.finished_by_age.len() > HISTORY
-            && let Some(oldest) = self.finished_by_age.pop_front()
-        {
-            self.finished.remove(&oldest);
+    fn finish(&mut self, id: JobId, end: End, now: Time) {
+        let Some(job) = self.remove(id) else { return };
+        let (attempts, started_at, ended_at) = (job.attempts, job.started_at, now);
+        self.ends += 1;
+        let mark = self.ends.to_string();
+        self.ended.insert(self.ends, Ended { id, mark, end, attempts, started_at, ended_at });
+        self.ended_at.insert(id, self.ends);
+    }
+
+    /// Forgets a job that is in no place and in nobody's hands.
+    fn remove(&mut self, id: JobId) -> Option<Job> {
+        let job = self.live.remove(&id)?;
+        if let Some(lock) = &job.new.lock {
+            self.pass_on(lock, id);
         }
-        if let Some(lock) = job.and_then(|job| job.new.lock) {
-            self.pass_on(&lock, id);
-        }
+        Some(job)
     }
 
     /// Lets the next of a lock have its place.

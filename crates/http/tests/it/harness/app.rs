@@ -113,7 +113,7 @@ impl TestApp {
         let app = Arc::new(App::new(Parts {
             db: db.db().clone(),
             blobs: blob::connect(config(json!({ "backend": "filesystem", "directory": files.path() }))).await.unwrap(),
-            queue: queue::connect(&queue::Config::Postgres {}, db.db(), Arc::clone(&shared)),
+            queue: queue::connect(&queue::Config::Postgres {}, db.db(), Arc::clone(&shared)).await.unwrap(),
             mailer: mail::connect(
                 config(json!({ "backend": "directory", "directory": mails.path(), "from": "Tenon <tenon@example.org>" })),
                 Arc::clone(&shared),
