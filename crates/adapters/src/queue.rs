@@ -32,6 +32,17 @@ pub enum Config {
     Memory {},
 }
 
+impl Config {
+    /// The word for it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Postgres {} => "postgres",
+            Self::Redis(_) => "redis",
+            Self::Memory {} => "memory",
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self::Postgres {}

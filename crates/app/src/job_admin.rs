@@ -1,7 +1,8 @@
 //! Jobs, as administrators of the instance see them.
 //!
-//! What a queue outside the database holds is not seen from here; its queues can be paused and its jobs cancelled
-//! as far as it says that it can.
+//! A queue outside the database has its rows here too, and is asked what it knows of them beyond that.
+
+mod remote;
 
 use tenon_core::{
     Error, Result, Time,
@@ -9,7 +10,7 @@ use tenon_core::{
     page::{Items, Page},
     ports::queue::{Cancel, QueueError},
 };
-use tenon_db::jobs::admin;
+use tenon_db::{Connection, jobs::admin};
 use uuid::Uuid;
 
 pub use tenon_db::jobs::admin::{Filter, JobRow as Job, QueueRow as QueueFigures, State};
@@ -38,17 +39,31 @@ pub async fn list(
 ) -> Result<Items<Job, Uuid>> {
     let mut conn = app.read().await?;
     operator.check(app, &mut conn).await?;
-    in_database(app)?;
-    let rows = admin::list(&mut conn, filter, page.after.map(JobId::from), page.fetch()).await?;
-    Ok(Items::cut(rows, page, |job| job.id))
+    let after = page.after.map(JobId::from);
+    let Some(there) = app.queue.remote() else {
+        let rows = admin::list(&mut conn, filter, after, page.fetch()).await?;
+        return Ok(Items::cut(rows, page, |job| job.id));
+    };
+    // Whether one waits or runs is not known here: a page may have fewer than there are.
+    let alive = filter.state.filter(|state| matches!(state, State::Waiting | State::Running));
+    let filter =
+        Filter { state: filter.state.map(|s| alive.map_or(s, |_| State::Waiting)), ..filter.clone() };
+    let rows = admin::list(&mut conn, &filter, after, page.fetch()).await?;
+    let mut page = Items::cut(rows, page, |job| job.id);
+    remote::complete(there, &mut page.items).await?;
+    page.items.retain(|job| alive.is_none_or(|state| job.state == state.as_str()));
+    Ok(page)
 }
 
 /// A job, alive or ended.
 pub async fn get(app: &App, operator: Operator<'_>, id: JobId) -> Result<Job> {
     let mut conn = app.read().await?;
     operator.check(app, &mut conn).await?;
-    in_database(app)?;
-    admin::find(&mut conn, id).await?.ok_or(Error::NotFound("job"))
+    let mut row = admin::find(&mut conn, id).await?.ok_or(Error::NotFound("job"))?;
+    if let Some(there) = app.queue.remote() {
+        remote::complete(there, std::slice::from_mut(&mut row)).await?;
+    }
+    Ok(row)
 }
 
 /// Makes a dead job wait again, with all its attempts.
@@ -58,11 +73,14 @@ pub async fn retry(app: &App, operator: Operator<'_>, id: JobId) -> Result<Job> 
         .write(&[], operator.correlation_id(), async |tx| {
             operator.enter(tx).await?;
             let now = tx.now();
-            Ok(admin::retry(tx.conn(), id, now).await?)
+            match app.queue.remote() {
+                Some(there) => remote::retry(tx, there, id).await,
+                None => Ok(admin::retry(tx.conn(), id, now).await?),
+            }
         })
         .await?;
     refuse_unless(retried, "job-not-dead", "Only a job that is dead can be retried.")?;
-    app.queue.notify(&[]).await;
+    wake(app).await;
     get(app, operator, id).await
 }
 
@@ -85,18 +103,31 @@ pub async fn run_now(app: &App, operator: Operator<'_>, id: JobId) -> Result<Job
         .write(&[], operator.correlation_id(), async |tx| {
             operator.enter(tx).await?;
             let now = tx.now();
-            Ok(admin::run_now(tx.conn(), id, now).await?)
+            match app.queue.remote() {
+                Some(there) => remote::run_now(tx, there, id).await,
+                None => Ok(admin::run_now(tx.conn(), id, now).await?),
+            }
         })
         .await?;
     refuse_unless(hurried, "job-not-waiting", "Only a job that waits can be run now.")?;
-    app.queue.notify(&[]).await;
+    wake(app).await;
     get(app, operator, id).await
 }
 
 /// Ends a waiting job at once, and asks for the end of a running one.
 pub async fn cancel(app: &App, operator: Operator<'_>, id: JobId) -> Result<Job> {
     get(app, operator, id).await?;
-    match app.queue.cancel(id).await.map_err(refused)? {
+    let cancel = match app.queue.remote() {
+        None => app.queue.cancel(id).await.map_err(refused)?,
+        Some(there) => {
+            let cancel = app
+                .write(&[], operator.correlation_id(), async |tx| remote::cancel(app, tx, there, id).await)
+                .await?;
+            remote::catch_up(app).await?;
+            cancel
+        }
+    };
+    match cancel {
         Cancel::Taken | Cancel::Asked => get(app, operator, id).await,
         Cancel::Late => Err(Error::conflict("job-ended", "The job has ended already.")),
     }
@@ -109,15 +140,37 @@ pub async fn pause(app: &App, operator: Operator<'_>, queue: &str, paused: bool)
     if queue.is_empty() || queue.len() > 100 || !queue.chars().all(is_name) {
         return Err(Error::NotFound("queue"));
     }
-    app.queue.pause(queue, paused).await.map_err(refused)
+    if app.queue.remote().is_none() {
+        return app.queue.pause(queue, paused).await.map_err(refused);
+    }
+    let correlation_id = operator.correlation_id();
+    app.write(&[], correlation_id, async |tx| remote::pause(app, tx, queue, paused).await).await
 }
 
 /// Every queue that has a job, alive or dead, or is paused.
 pub async fn queues(app: &App, operator: Operator<'_>) -> Result<Vec<QueueFigures>> {
     let mut conn = app.read().await?;
     operator.check(app, &mut conn).await?;
-    in_database(app)?;
-    Ok(admin::queues(&mut conn, app.now()).await?)
+    figures(app, &mut conn).await
+}
+
+/// How every queue fares.
+pub(crate) async fn figures(app: &App, conn: &mut Connection) -> Result<Vec<QueueFigures>> {
+    let now = app.now();
+    let mut rows = admin::queues(conn, now).await?;
+    if let Some(there) = app.queue.remote() {
+        remote::measure(there, conn, &mut rows, now).await?;
+    }
+    Ok(rows)
+}
+
+/// Lets what changed be seen: by workers, or by the relay that forwards it to them.
+async fn wake(app: &App) {
+    if app.queue.remote().is_some() {
+        app.outbox_filled.notify_one();
+    } else {
+        app.queue.notify(&[]).await;
+    }
 }
 
 /// Everything done regularly.
@@ -151,11 +204,6 @@ pub async fn run_schedule(app: &App, operator: Operator<'_>, name: &str) -> Resu
     })
     .await?;
     Ok(id)
-}
-
-fn in_database(app: &App) -> Result<()> {
-    let is_here = app.queue.capabilities().transactional;
-    refuse_unless(is_here, "queue-elsewhere", "The configured queue does not show its jobs.")
 }
 
 fn refuse_unless(done: bool, code: &'static str, detail: &str) -> Result<()> {

@@ -29,6 +29,7 @@ pub mod policy;
 pub mod project_members;
 pub mod project_roles;
 pub mod projects;
+pub mod queue_move;
 pub mod relay;
 pub mod resets;
 pub mod scheduler;

@@ -15,7 +15,10 @@ use tenon_core::{
     ids::JobId,
     ports::queue::{NewJob, Queue, QueueError, Remote},
 };
-use tenon_db::{Connection, jobs::outbox};
+use tenon_db::{
+    Connection,
+    jobs::{admin, outbox},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
@@ -60,8 +63,21 @@ async fn relay(app: &App, looked_at: &mut i64) -> Result<()> {
     if lost > 0 {
         tracing::warn!(jobs = lost, "The queue has lost jobs; it is given them again.");
     }
+    keep_paused(app).await?;
     forward_all(app).await?;
     Ok(())
+}
+
+/// Tells the queue which of its queues are paused, should it have forgotten.
+async fn keep_paused(app: &App) -> Result<()> {
+    app.write(&[], "relay", async |tx| {
+        outbox::begin(tx.conn()).await?;
+        for queue in admin::paused(tx.conn()).await? {
+            app.queue.pause(&queue, true).await.map_err(away)?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Forwards what the queue was not given, oldest first; answers how many jobs. With a queue in the database there is
@@ -131,8 +147,15 @@ async fn note(conn: &mut Connection, jobs: &[NewJob], ids: &[JobId]) -> Result<(
 
 /// Makes history of everything that has ended in the queue; answers how many jobs.
 pub async fn collect_ended(app: &App) -> Result<usize> {
+    match app.queue.remote() {
+        Some(remote) => collect_ended_of(app, remote).await,
+        None => Ok(0),
+    }
+}
+
+/// The same of a queue that need not be the application's.
+pub async fn collect_ended_of(app: &App, remote: &dyn Remote) -> Result<usize> {
     let mut collected = 0;
-    let Some(remote) = app.queue.remote() else { return Ok(collected) };
     loop {
         let ended = app
             .write(&[], "relay", async |tx| {
@@ -159,20 +182,20 @@ pub async fn look_after(app: &App, looked_at: &mut i64) -> Result<usize> {
     let Some(remote) = app.queue.remote() else { return Ok(lost) };
     loop {
         let place = *looked_at;
-        let (last, of_batch) = app
+        let (upto, of_batch) = app
             .write(&[], "relay", async |tx| {
                 outbox::begin(tx.conn()).await?;
                 let given = outbox::forwarded_after(tx.conn(), place, BATCH).await?;
                 let ids: Vec<JobId> = given.iter().map(|(_, id)| *id).collect();
                 let lost = unknown(remote, &ids).await?;
-                let last = given.last().filter(|_| i64::try_from(given.len()).is_ok_and(|n| n == BATCH));
-                Ok((last.map_or(0, |(place, _)| *place), outbox::recall(tx.conn(), &lost).await?))
+                let end = given.last().filter(|_| i64::try_from(given.len()).is_ok_and(|n| n == BATCH));
+                Ok((end.map_or(0, |(place, _)| *place), outbox::recall(tx.conn(), &lost).await?))
             })
             .await?;
-        *looked_at = last;
+        *looked_at = upto;
         lost += of_batch;
         // One that lost something has probably lost more.
-        if of_batch == 0 || last == 0 {
+        if of_batch == 0 || upto == 0 {
             return Ok(lost);
         }
     }

@@ -16,7 +16,7 @@ pub use self::{
     schedules::{Schedule, Schedules},
     timetable::{Cron, NotCron, Timetable},
 };
-use crate::App;
+use crate::{App, job_admin};
 
 /// Longest time between two looks at the clock, and between two tries to lead.
 const BEAT: Duration = Duration::from_secs(5);
@@ -80,13 +80,10 @@ async fn beat(app: &App, candidate: &mut Option<Candidate>) -> Result<bool> {
     Ok(leads)
 }
 
-/// The leader measures, so that each queue is counted by one process. Queues elsewhere are measured where they are.
+/// The leader measures, so that each queue is counted by one process.
 async fn measure_queues(app: &App) -> Result<()> {
-    if !app.queue.capabilities().transactional {
-        return Ok(());
-    }
     let now = app.now();
-    let rows = tenon_db::jobs::admin::queues(&mut *app.read().await?, now).await?;
+    let rows = job_admin::figures(app, &mut *app.read().await?).await?;
     // A queue without jobs has no row, and must not keep the figures it had.
     for queue in QUEUES {
         let row = rows.iter().find(|row| row.queue == queue);

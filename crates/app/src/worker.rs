@@ -122,6 +122,10 @@ impl Worker {
             Self::note_renewal(renewed, &mut hands);
         }
         self.wind_up(hands, heartbeat).await;
+        // A queue in memory goes with the process, and nobody would know what has ended.
+        if let Err(error) = relay::collect_ended(&self.app).await {
+            tracing::debug!(%error, "The last ends were not collected");
+        }
     }
 
     /// Settles what ended and takes new jobs, at the same time.

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        self, demo::DemoOptions, jobs::JobsCommand, maintenance::MaintenanceCommand, token::TokenCommand,
+        self, demo::DemoOptions, jobs::JobsCommand, maintenance::MaintenanceCommand, queue::QueueCommand, token::TokenCommand,
         user::UserCommand,
     },
     config::{Config, ConfigError, Sources, from_process},
@@ -74,6 +74,9 @@ enum Command {
     /// Close the installation while it is worked on, and open it again.
     #[command(subcommand)]
     Maintenance(MaintenanceCommand),
+    /// Look after the queue itself.
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Print the OpenAPI document.
     Openapi {
         /// Print the older 3.0 shape, for generators that know no other.
@@ -87,7 +90,7 @@ enum Command {
     Migrate,
     /// Check that everything this installation needs is there.
     ///
-    /// Reads the configuration, and tries the database, the file store, the bus, the mailer and the keys. Changes
+    /// Reads the configuration, and tries the database, the queue, the file store, the bus, the mailer and the keys. Changes
     /// nothing but what a first start would make.
     Doctor,
     /// Check or explain the configuration.
@@ -155,6 +158,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Maintenance(command) => {
             commands::maintenance::run(command, &cli.global.load()?, output).await
         }
+        Command::Queue(command) => commands::queue::run(command, &cli.global.load()?, output).await,
         Command::Openapi { older } => commands::openapi::run(older, output),
         Command::Migrate => commands::migrate::run(&cli.global.load()?, output).await,
         Command::Doctor => commands::doctor::run(&cli.global.load()?, output).await,

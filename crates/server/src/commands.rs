@@ -7,6 +7,7 @@ pub(crate) mod jobs;
 pub(crate) mod maintenance;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
+pub(crate) mod queue;
 pub(crate) mod scheduler;
 pub(crate) mod serve;
 mod service;

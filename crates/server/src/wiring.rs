@@ -21,7 +21,7 @@ use crate::{
 
 /// The application over `db`, with the configured adapters.
 pub(crate) async fn app(config: &Config, db: Db) -> anyhow::Result<Arc<App>> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock = clock();
     let randomness = Arc::new(SystemRandomness);
     let keys = keys::load(&config.auth.signing_keys, &config.data_dir.join("keys"), &*randomness)?;
     let queue = queue::connect(&config.queue, &db, clock.clone()).await?;
@@ -38,6 +38,11 @@ pub(crate) async fn app(config: &Config, db: Db) -> anyhow::Result<Arc<App>> {
         keys: Keys::new(keys).map_err(anyhow::Error::msg)?,
         settings: settings(config)?,
     })))
+}
+
+/// The time of this process.
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
 }
 
 fn settings(config: &Config) -> anyhow::Result<Settings> {

@@ -77,7 +77,11 @@ impl RedisQueue {
         written(self.clock.now())
     }
 
-    async fn run(&self, script: &redis::Script, fill: impl FnOnce(&mut ScriptInvocation<'_>)) -> Result<Rows, QueueError> {
+    async fn run(
+        &self,
+        script: &redis::Script,
+        fill: impl FnOnce(&mut ScriptInvocation<'_>),
+    ) -> Result<Rows, QueueError> {
         let mut connection = self.pool.get().await.map_err(unavailable)?;
         let mut invocation = script.prepare_invoke();
         invocation.key(self.prefix.as_str());

@@ -8,6 +8,7 @@ mod harness;
 mod idempotency;
 mod mail;
 mod purge;
+mod queue_move;
 mod relay;
 mod scheduler;
 mod worker;

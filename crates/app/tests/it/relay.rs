@@ -9,15 +9,20 @@ use std::{
 use async_trait::async_trait;
 use serde_json::json;
 use tenon_adapters::queue;
-use tenon_app::{App, relay, worker::run_until_idle};
+use tenon_app::{
+    App,
+    job_admin::{self, Filter, State},
+    relay,
+    users::Operator::System,
+    worker::run_until_idle,
+};
 use tenon_core::{
     Error,
     emails::Email,
     ids::JobId,
     jobs::{MailKind, QUEUES, SendMail},
-    ports::queue::{
-        Beat, Cancel, Capabilities, Held, LeasedJob, NewJob, Outcome, Queue, QueueError, Remote,
-    },
+    page::Page,
+    ports::queue::{Beat, Cancel, Capabilities, Held, LeasedJob, NewJob, Outcome, Queue, QueueError, Remote},
     users::Lang,
 };
 use tenon_db::jobs::{admin, outbox};
@@ -48,8 +53,17 @@ async fn left(app: &App) -> Vec<outbox::Entry> {
 }
 
 async fn history(app: &App) -> Vec<(JobId, String, i32, Option<String>)> {
-    let rows = admin::list(&mut app.read().await.unwrap(), &admin::Filter::default(), None, 100).await.unwrap();
+    let rows =
+        admin::list(&mut app.read().await.unwrap(), &admin::Filter::default(), None, 100).await.unwrap();
     rows.into_iter().map(|row| (row.id.into(), row.state, row.attempts, row.error)).collect()
+}
+
+/// The word of a conflict.
+pub(crate) fn code(error: &Error) -> &str {
+    match error {
+        Error::Conflict { code, .. } => code,
+        other => panic!("{other}"),
+    }
 }
 
 #[tokio::test]
@@ -67,7 +81,8 @@ async fn a_process_that_dies_after_forwarding_loses_nothing_and_doubles_nothing(
     assert!(died.is_err());
     assert!(left(&house.app).await.iter().all(|entry| !entry.is_forwarded));
     let ran = run_until_idle(&house.app, &queues()).await.unwrap();
-    assert_eq!(ran.iter().map(|ran| ran.job.id).collect::<Vec<_>>(), jobs.map(|job| job.id));
+    let ids: HashSet<JobId> = ran.iter().map(|ran| ran.job.id).collect();
+    assert_eq!((ran.len(), ids), (2, HashSet::from(jobs.map(|job| job.id))));
     assert_eq!(house.post.sent().len(), 2);
 }
 
@@ -75,16 +90,17 @@ async fn a_process_that_dies_after_forwarding_loses_nothing_and_doubles_nothing(
 async fn a_job_stays_in_the_database_until_it_has_ended_and_is_history_then() {
     let house = House::new().await;
     let (sent, refused) = (job(&house.app), job(&house.app));
-    enqueue(&house.app, &[sent.clone()]).await;
+    enqueue(&house.app, std::slice::from_ref(&sent)).await;
     run_until_idle(&house.app, &queues()).await.unwrap();
     house.post.becomes(Mood::Refuses);
-    enqueue(&house.app, &[refused.clone()]).await;
+    enqueue(&house.app, std::slice::from_ref(&refused)).await;
     run_until_idle(&house.app, &queues()).await.unwrap();
     assert_eq!(left(&house.app).await.len(), 2, "nobody has told of the ends");
     assert_eq!(relay::collect_ended(&house.app).await.unwrap(), 2);
     assert_eq!(left(&house.app).await, []);
     let error = Some("the mail was refused: 550 no such user".to_owned());
-    let expected = [(sent.id, "done".to_owned(), 1, None), (refused.id, "dead".to_owned(), 1, error)];
+    let mut expected = [(sent.id, "done".to_owned(), 1, None), (refused.id, "dead".to_owned(), 1, error)];
+    expected.sort();
     assert_eq!(history(&house.app).await, expected);
     // As a schedule does that takes its tick twice.
     enqueue(&house.app, &[sent]).await;
@@ -200,6 +216,91 @@ async fn nothing_is_lost_when_redis_is_emptied_again_and_again() {
     let working = tenon_app::worker::Worker { app: app.clone(), ..worker(&house, 4) };
     tokio::join!(relay::run(app.clone(), shutdown.clone()), working.run(shutdown.clone()), test);
     assert_eq!(history(&app).await.len(), jobs.len());
+}
+
+#[tokio::test]
+async fn a_paused_queue_stays_paused_when_the_queue_forgets() {
+    let house = House::new().await;
+    let queue = job(&house.app).queue;
+    job_admin::pause(&house.app, System, &queue, true).await.unwrap();
+    house.queue.pause(&queue, false).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let test = async {
+        enqueue(&house.app, &[job(&house.app)]).await;
+        eventually("it is forwarded", async || left(&house.app).await[0].is_forwarded).await;
+        shutdown.cancel();
+    };
+    tokio::join!(relay::run(house.app.clone(), shutdown.clone()), test);
+    assert_eq!(run_until_idle(&house.app, &queues()).await.unwrap(), []);
+    job_admin::pause(&house.app, System, &queue, false).await.unwrap();
+    assert_eq!(run_until_idle(&house.app, &queues()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn administrators_see_and_change_jobs_of_a_queue_elsewhere() {
+    let house = House::new().await;
+    let app = &house.app;
+    let later = |hours| NewJob { run_at: app.now() + Duration::from_hours(hours), ..job(app) };
+    let (hurried, cancelled, unsent) = (later(1), later(1), later(1));
+    enqueue(app, &[hurried.clone(), cancelled.clone()]).await;
+    relay::forward_all(app).await.unwrap();
+    enqueue(app, std::slice::from_ref(&unsent)).await;
+    let waiting = Filter { state: Some(State::Waiting), ..Filter::default() };
+    let page = Page { limit: 10, after: None };
+    assert_eq!(job_admin::list(app, System, &waiting, &page).await.unwrap().items.len(), 3);
+
+    for id in [cancelled.id, unsent.id] {
+        assert_eq!(job_admin::cancel(app, System, id).await.unwrap().state, "cancelled");
+        let late = job_admin::cancel(app, System, id).await.unwrap_err();
+        assert_eq!(code(&late), "job-ended");
+    }
+    house.post.becomes(Mood::Refuses);
+    assert_eq!(run_until_idle(app, &queues()).await.unwrap(), []);
+    job_admin::run_now(app, System, hurried.id).await.unwrap();
+    let fetched = {
+        relay::forward_all(app).await.unwrap();
+        house.queue.fetch("w", &queues(), 10, Duration::from_secs(30)).await.unwrap()
+    };
+    assert_eq!(fetched.len(), 1);
+    let running = job_admin::get(app, System, hurried.id).await.unwrap();
+    assert_eq!(
+        (running.state.as_str(), running.worker.as_deref(), running.attempts),
+        ("running", Some("w"), 1)
+    );
+    let figures = job_admin::queues(app, System).await.unwrap();
+    assert_eq!((figures[0].waiting, figures[0].running, figures[0].dead), (0, 1, 0));
+    let filter = Filter { state: Some(State::Running), ..Filter::default() };
+    assert_eq!(job_admin::list(app, System, &filter, &page).await.unwrap().items.len(), 1);
+    assert_eq!(job_admin::list(app, System, &waiting, &page).await.unwrap().items.len(), 0);
+    let refused = job_admin::run_now(app, System, hurried.id).await.unwrap_err();
+    assert_eq!(code(&refused), "job-not-waiting");
+
+    let dead = Outcome::Dead { error: "broken".to_owned() };
+    house.queue.settle("w", vec![(hurried.id, dead)]).await.unwrap();
+    relay::collect_ended(app).await.unwrap();
+    house.post.becomes(Mood::Takes);
+    let again = job_admin::retry(app, System, hurried.id).await.unwrap();
+    assert_eq!((again.state.as_str(), again.attempts), ("waiting", 0));
+    let ran = run_until_idle(app, &queues()).await.unwrap();
+    assert_eq!((ran.len(), ran[0].job.payload.clone()), (1, hurried.payload));
+    relay::collect_ended(app).await.unwrap();
+    assert_eq!(job_admin::get(app, System, hurried.id).await.unwrap().state, "done");
+}
+
+#[tokio::test]
+async fn a_dead_job_can_be_retried_though_its_end_is_still_told() {
+    let house = House::new().await;
+    house.post.becomes(Mood::Refuses);
+    let refused = job(&house.app);
+    enqueue(&house.app, std::slice::from_ref(&refused)).await;
+    run_until_idle(&house.app, &queues()).await.unwrap();
+    let ended = house.queue.ended(10).await.unwrap();
+    // A relay that dies before the queue has forgotten.
+    house.app.write(&[], "relay", async |tx| Ok(outbox::end(tx.conn(), &ended).await?)).await.unwrap();
+    job_admin::retry(&house.app, System, refused.id).await.unwrap();
+    relay::collect_ended(&house.app).await.unwrap();
+    house.post.becomes(Mood::Takes);
+    assert_eq!(run_until_idle(&house.app, &queues()).await.unwrap().len(), 1);
 }
 
 /// A queue that notes what it is given, and may refuse locks.

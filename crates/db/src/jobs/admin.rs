@@ -117,7 +117,8 @@ pub struct JobRow {
     pub progress_note: Option<String>,
 }
 
-/// Jobs in order of their ids, so the oldest first, after `after`.
+/// Jobs in order of their ids, so the oldest first, after `after`. Those that a queue outside the database has are said
+/// to wait: it knows better.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     filter: &Filter,
@@ -129,6 +130,15 @@ pub async fn list(
                   priority, run_at, attempts, max_attempts, correlation_id, worker, created_at, started_at,
                   NULL::timestamptz AS finished_at, error, lock, unique_key, cancel_asked, progress, progress_note
            FROM jobs
+           UNION ALL
+           SELECT id, job->>'queue' AS queue, job->>'name' AS name, job->'payload' AS payload, 'waiting' AS state,
+                  (job->>'priority')::smallint AS priority, (job->>'run_at')::timestamptz AS run_at,
+                  coalesce((job->>'attempts')::integer, 0) AS attempts, (job->>'max_attempts')::integer AS max_attempts,
+                  job->>'correlation_id' AS correlation_id, NULL AS worker, created_at, NULL::timestamptz AS started_at,
+                  NULL::timestamptz AS finished_at, refusal AS error, job->>'lock' AS lock,
+                  job->>'unique_key' AS unique_key, false AS cancel_asked, NULL::smallint AS progress,
+                  NULL AS progress_note
+           FROM outbox
            UNION ALL
            SELECT id, queue, name, payload, state, priority, NULL, attempts, max_attempts, correlation_id, NULL,
                   created_at, started_at, finished_at, error, lock, NULL, false, NULL, NULL
@@ -153,6 +163,15 @@ pub async fn find(conn: &mut AsyncPgConnection, job: JobId) -> Result<Option<Job
                 priority, run_at, attempts, max_attempts, correlation_id, worker, created_at, started_at,
                 NULL::timestamptz AS finished_at, error, lock, unique_key, cancel_asked, progress, progress_note
          FROM jobs WHERE id = $1
+         UNION ALL
+         SELECT id, job->>'queue' AS queue, job->>'name' AS name, job->'payload' AS payload, 'waiting' AS state,
+                  (job->>'priority')::smallint AS priority, (job->>'run_at')::timestamptz AS run_at,
+                  coalesce((job->>'attempts')::integer, 0) AS attempts, (job->>'max_attempts')::integer AS max_attempts,
+                  job->>'correlation_id' AS correlation_id, NULL AS worker, created_at, NULL::timestamptz AS started_at,
+                  NULL::timestamptz AS finished_at, refusal AS error, job->>'lock' AS lock,
+                  job->>'unique_key' AS unique_key, false AS cancel_asked, NULL::smallint AS progress,
+                  NULL AS progress_note
+           FROM outbox WHERE id = $1
          UNION ALL
          SELECT id, queue, name, payload, state, priority, NULL, attempts, max_attempts, correlation_id, NULL,
                 created_at, started_at, finished_at, error, lock, NULL, false, NULL, NULL
@@ -231,6 +250,18 @@ pub async fn pause(conn: &mut AsyncPgConnection, queue: &str, paused: bool) -> R
     Ok(())
 }
 
+/// The queues that are paused.
+pub async fn paused(conn: &mut AsyncPgConnection) -> Result<Vec<String>> {
+    let rows: Vec<PausedRow> = sql("SELECT queue FROM paused_queues ORDER BY queue").load(conn).await?;
+    Ok(rows.into_iter().map(|row| row.queue).collect())
+}
+
+#[derive(QueryableByName)]
+struct PausedRow {
+    #[diesel(sql_type = st::Text)]
+    queue: String,
+}
+
 /// Makes a waiting job ready now; says whether it was waiting.
 pub async fn run_now(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Result<bool> {
     let changed = sql("UPDATE jobs SET run_at = least(run_at, $2) WHERE id = $1 AND worker IS NULL")
@@ -272,6 +303,10 @@ pub async fn queues(conn: &mut AsyncPgConnection, now: Time) -> Result<Vec<Queue
            SELECT queue, count(*) FILTER (WHERE worker IS NULL) AS waiting, count(worker) AS running, 0 AS dead, false AS paused,
                   min(run_at) FILTER (WHERE worker IS NULL AND run_at <= $1) AS ready_since
            FROM jobs GROUP BY queue
+           UNION ALL
+           SELECT job->>'queue', count(*), 0, 0, false,
+                  min((job->>'run_at')::timestamptz) FILTER (WHERE (job->>'run_at')::timestamptz <= $1)
+           FROM outbox GROUP BY job->>'queue'
            UNION ALL
            SELECT queue, 0, 0, count(*), false, NULL FROM finished_jobs WHERE state = 'dead' GROUP BY queue
            UNION ALL

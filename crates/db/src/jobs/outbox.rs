@@ -41,12 +41,11 @@ pub async fn begin(conn: &mut AsyncPgConnection) -> Result<()> {
 
 /// The oldest jobs that the queue was not given, or has lost.
 pub async fn unforwarded(conn: &mut AsyncPgConnection, limit: i64) -> Result<Vec<NewJob>> {
-    let rows: Vec<OutboxRow> =
-        sql("SELECT seq, id, job, created_at, forwarded, refusal FROM outbox
+    let rows: Vec<OutboxRow> = sql("SELECT seq, id, job, created_at, forwarded, refusal FROM outbox
              WHERE NOT forwarded AND refusal IS NULL ORDER BY seq LIMIT $1")
-        .bind::<st::BigInt, _>(limit)
-        .load(conn)
-        .await?;
+    .bind::<st::BigInt, _>(limit)
+    .load(conn)
+    .await?;
     rows.into_iter().map(|row| row.read().map(|entry| entry.job)).collect()
 }
 
@@ -78,14 +77,6 @@ pub async fn refuse(conn: &mut AsyncPgConnection, job: JobId, reason: &str) -> R
     Ok(())
 }
 
-/// Lets every job be forwarded that another queue had or refused.
-pub async fn recall_all(conn: &mut AsyncPgConnection) -> Result<usize> {
-    let recalled = sql("UPDATE outbox SET forwarded = false, refusal = NULL WHERE forwarded OR refusal IS NOT NULL")
-        .execute(conn)
-        .await?;
-    Ok(recalled)
-}
-
 /// Removes jobs without a trace: they are elsewhere, or are one with another that waits under the same key.
 pub async fn remove(conn: &mut AsyncPgConnection, jobs: &[JobId]) -> Result<()> {
     sql("DELETE FROM outbox WHERE id = ANY($1)")
@@ -97,11 +88,12 @@ pub async fn remove(conn: &mut AsyncPgConnection, jobs: &[JobId]) -> Result<()> 
 
 /// Writes a job anew, as it is to be given to the queue.
 pub async fn rewrite(conn: &mut AsyncPgConnection, jobs: &[NewJob]) -> Result<()> {
-    sql("UPDATE outbox o SET job = n.job, forwarded = false FROM unnest($1, $2) AS n(id, job) WHERE o.id = n.id")
-        .bind::<st::Array<st::Uuid>, _>(uuids(jobs.iter().map(|job| job.id)))
-        .bind::<st::Array<st::Json>, _>(written(jobs)?)
-        .execute(conn)
-        .await?;
+    sql("UPDATE outbox o SET job = n.job, forwarded = false, refusal = NULL
+         FROM unnest($1, $2) AS n(id, job) WHERE o.id = n.id")
+    .bind::<st::Array<st::Uuid>, _>(uuids(jobs.iter().map(|job| job.id)))
+    .bind::<st::Array<st::Json>, _>(written(jobs)?)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -138,6 +130,78 @@ pub async fn end(conn: &mut AsyncPgConnection, ended: &[Ended]) -> Result<()> {
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// What a job of `$row` is to a queue outside the database, ready at `$run_at`.
+macro_rules! job_of {
+    ($row:literal, $run_at:literal, $attempts:literal, $unique_key:literal) => {
+        concat!(
+            "json_build_object('id', ",
+            $row,
+            ".id, 'name', ",
+            $row,
+            ".name, 'payload', ",
+            $row,
+            ".payload,
+              'queue', ",
+            $row,
+            ".queue, 'priority', ",
+            $row,
+            ".priority,
+              'run_at', to_char(",
+            $run_at,
+            " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),
+              'max_attempts', ",
+            $row,
+            ".max_attempts, 'attempts', ",
+            $attempts,
+            ",
+              'correlation_id', ",
+            $row,
+            ".correlation_id, 'lock', ",
+            $row,
+            ".lock, 'unique_key', ",
+            $unique_key,
+            ")"
+        )
+    };
+}
+
+/// Makes a dead job wait again, with all its attempts; says whether there was one.
+pub async fn retry(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Result<bool> {
+    let changed = sql(concat!(
+        "WITH dead AS (
+           DELETE FROM finished_jobs WHERE id = $1 AND state = 'dead' RETURNING *
+         )
+         INSERT INTO outbox (id, job, created_at) SELECT id, ",
+        job_of!("dead", "$2", "0", "NULL"),
+        ", created_at FROM dead"
+    ))
+    .bind::<st::Uuid, _>(job.uuid())
+    .bind::<st::Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
+    Ok(changed == 1)
+}
+
+/// Moves jobs that wait in the database's own queue to the outbox, at most `limit`, in the order of their locks; says
+/// how many.
+pub async fn fill_from_jobs(conn: &mut AsyncPgConnection, limit: i64) -> Result<usize> {
+    let moved = sql(concat!(
+        "WITH picked AS MATERIALIZED (
+           SELECT id FROM jobs WHERE worker IS NULL
+           ORDER BY lock_seq NULLS FIRST, created_at, id LIMIT $1 FOR UPDATE
+         ), gone AS (
+           DELETE FROM jobs j USING picked WHERE j.id = picked.id RETURNING j.*
+         )
+         INSERT INTO outbox (id, job, created_at) SELECT id, ",
+        job_of!("gone", "gone.run_at", "gone.attempts", "gone.unique_key"),
+        ", created_at FROM gone ORDER BY lock_seq NULLS FIRST, created_at, id"
+    ))
+    .bind::<st::BigInt, _>(limit)
+    .execute(conn)
+    .await?;
+    Ok(moved)
 }
 
 /// A job of the outbox.

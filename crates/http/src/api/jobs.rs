@@ -29,34 +29,29 @@ pub(super) fn mount(api: &mut Api) {
     group
         .op("list_jobs", Get, "/jobs", "Jobs", list)
         .describe("Oldest first: those that wait, run, or have ended and are still remembered.")
-        .conflicts(&["queue-elsewhere"])
         .permission(ADMIN);
-    group
-        .op("get_job", Get, "/jobs/{job_id}", "A job", get)
-        .conflicts(&["queue-elsewhere"])
-        .permission(ADMIN);
+    group.op("get_job", Get, "/jobs/{job_id}", "A job", get).permission(ADMIN);
     group
         .op("discard_job", Delete, "/jobs/{job_id}", "Forget a dead job", discard)
-        .conflicts(&["job-not-dead", "queue-elsewhere"])
+        .conflicts(&["job-not-dead"])
         .permission(ADMIN);
     group
         .op("retry_job", Post, "/jobs/{job_id}/retry", "Try a dead job again", retry)
         .describe("With all its attempts.")
-        .conflicts(&["job-not-dead", "queue-elsewhere"])
+        .conflicts(&["job-not-dead"])
         .permission(ADMIN);
     group
         .op("cancel_job", Post, "/jobs/{job_id}/cancel", "Cancel a job", cancel)
         .describe("One that waits never runs. One that runs is asked to end, and is not tried again.")
-        .conflicts(&["job-ended", "queue-cannot", "queue-elsewhere"])
+        .conflicts(&["job-ended", "queue-cannot"])
         .permission(ADMIN);
     group
         .op("run_job_now", Post, "/jobs/{job_id}/run-now", "Run a delayed job now", run_now)
-        .conflicts(&["job-not-waiting", "queue-elsewhere"])
+        .conflicts(&["job-not-waiting"])
         .permission(ADMIN);
     group
         .op("list_queues", Get, "/queues", "Queues and how they fare", queues)
         .describe("Every queue that has a job, alive or dead, or is paused.")
-        .conflicts(&["queue-elsewhere"])
         .permission(ADMIN);
     group
         .op("pause_queue", Post, "/queues/{queue}/pause", "Pause a queue", pause)

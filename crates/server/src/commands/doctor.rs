@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
-use tenon_adapters::{blob, bus, cache, clock::SystemClock, limiter, mail, queue, randomness::SystemRandomness};
+use tenon_adapters::{
+    blob, bus, cache, clock::SystemClock, limiter, mail, queue, randomness::SystemRandomness,
+};
 use tenon_db::migrations;
 
 use crate::{

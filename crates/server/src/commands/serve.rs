@@ -41,6 +41,8 @@ pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
     maintenance::heed(&app, &lifecycle).await?;
     start_metrics(&config, figures, &app, checks(&config, &app, &lifecycle), &lifecycle).await?;
     start_http(&config, &app, listeners, &lifecycle);
+    // What is written here need not wait until the scheduler looks.
+    lifecycle.tasks().spawn(tenon_app::relay::run(Arc::clone(&app), lifecycle.stopping()));
     lifecycle.run(config.server.shutdown_grace.duration()).await
 }
 

@@ -13,6 +13,7 @@ mod monitoring;
 mod pages;
 mod people;
 mod processes;
+mod queues;
 mod readme;
 mod refusals;
 mod scheduler;

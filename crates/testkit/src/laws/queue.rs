@@ -75,7 +75,10 @@ pub use self::{
         exhausted_is_dead_with_its_error, released_is_ready_at_once_and_not_counted,
     },
     remote::{
-        a_job_can_be_looked_at, a_moved_job_keeps_its_attempts, a_queue_is_in_the_database_or_remote, every_end_is_told, what_ended_is_told_until_it_is_forgotten, what_is_taken_out_lets_its_lock_and_key_go, what_waits_can_be_taken_out, what_was_forgotten_can_be_pushed_anew,
+        a_job_can_be_looked_at, a_moved_job_keeps_its_attempts, a_queue_is_in_the_database_or_remote,
+        every_end_is_told, what_ended_is_told_until_it_is_forgotten,
+        what_is_taken_out_lets_its_lock_and_key_go, what_waits_can_be_taken_out,
+        what_was_forgotten_can_be_pushed_anew,
     },
     waking::{
         a_waiting_worker_is_woken_by_a_notice, a_waiting_worker_is_woken_by_a_push, waiting_ends_by_itself,
