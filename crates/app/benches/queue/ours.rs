@@ -51,7 +51,7 @@ impl Ours {
         });
         let db = Db::open(DbConfig { watch: Some(watch), ..DbConfig::new(cluster.database().await) });
         migrations::run(&db).await.unwrap();
-        let queue = connect(&Config::Postgres {}, &db, Arc::new(SystemClock));
+        let queue = connect(&Config::Postgres {}, &db, Arc::new(SystemClock)).await.unwrap();
         Self { queue, db, queues: ["default".to_owned()], statements }
     }
 
@@ -226,6 +226,7 @@ fn job(priority: i16) -> NewJob {
         priority,
         run_at: Utc::now(),
         max_attempts: 3,
+        attempts: 0,
         correlation_id: None,
         lock: None,
         unique_key: None,
