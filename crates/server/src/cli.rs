@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        self, demo::DemoOptions, jobs::JobsCommand, maintenance::MaintenanceCommand, queue::QueueCommand, token::TokenCommand,
-        user::UserCommand,
+        self, demo::DemoOptions, jobs::JobsCommand, maintenance::MaintenanceCommand, queue::QueueCommand,
+        token::TokenCommand, user::UserCommand,
     },
     config::{Config, ConfigError, Sources, from_process},
     database,

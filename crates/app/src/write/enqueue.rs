@@ -167,6 +167,7 @@ pub fn new_job<J: Job>(id: JobId, job: &J, run_at: Time, correlation_id: Option<
         priority: J::PRIORITY,
         run_at,
         max_attempts: J::MAX_ATTEMPTS,
+        attempts: 0,
         correlation_id,
         lock: None,
         unique_key: None,

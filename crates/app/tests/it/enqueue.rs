@@ -25,7 +25,7 @@ fn mail(name: &str) -> SendMail {
 async fn in_database() -> (House, std::sync::Arc<App>, std::sync::Arc<dyn Queue>) {
     let house = House::new().await;
     let clock = std::sync::Arc::new(house.clock.clone());
-    let queue = queue::connect(&queue::Config::Postgres {}, house.db.db(), clock);
+    let queue = queue::connect(&queue::Config::Postgres {}, house.db.db(), clock).await.unwrap();
     let app = crate::harness::app(&house.db, &house.clock, queue.clone(), house.post.clone()).await;
     (house, app, queue)
 }
