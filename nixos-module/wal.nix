@@ -61,7 +61,7 @@ in
       users.users.postgres.extraGroups = mkIf local [ cfg.group ];
       systemd.services.postgresql.serviceConfig = {
         ReadWritePaths = mkIf local [ "-${backup.directory}" ];
-        LoadCredential = lib.filter (lib.hasPrefix "backup.target.") cfg.credentials;
+        LoadCredential = lib.filter (lib.hasPrefix "backup.") cfg.credentials;
       };
       systemd.tmpfiles.rules = mkIf local shared;
 

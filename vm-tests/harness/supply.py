@@ -97,6 +97,8 @@ Type=oneshot
 RemainAfterExit=true
 User=postgres
 Group=postgres
+# While it recovers it takes no changes.
+ExecStartPre=/bin/sh -c 'until psql -Atqc "SELECT pg_is_in_recovery()" postgres | grep -q f; do sleep 0.1; done'
 ExecStart=/usr/bin/psql --no-psqlrc --quiet -v ON_ERROR_STOP=1 -d postgres -f /etc/postgresql/setup.sql
 """),
         "etc/systemd/system/postgresql.target": _unit("""
