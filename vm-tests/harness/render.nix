@@ -28,13 +28,17 @@ let
     map (file: lib.nameValuePair (lib.removePrefix "/" (ruleFile file)) (builtins.readFile file)) services.prometheus.ruleFiles
   );
 
+  # What the exporter of the certificate is told.
+  probe = services.prometheus.exporters.blackbox.configFile or null;
+  probes = lib.optionalAttrs (probe != null) { ${lib.removePrefix "/" probe.outPath} = probe.text; };
+
   # Programs whose text is ours: `tenon` for administrators.
   scripts = lib.filter (package: package ? program) config.environment.systemPackages;
   placeOf =
     script: if platform == "debian" then "usr/local/s${script.program}" else lib.removePrefix "/" "${script.outPath}/${script.program}";
 in
 {
-  files = rendered.files // etc // rules // lib.listToAttrs (map (script: lib.nameValuePair (placeOf script) script.text) scripts);
+  files = rendered.files // etc // rules // probes // lib.listToAttrs (map (script: lib.nameValuePair (placeOf script) script.text) scripts);
   executables = map placeOf scripts;
   inherit (rendered) links;
 

@@ -28,6 +28,9 @@ def files(services: dict[str, Any]) -> Files:
         made |= _nginx(nginx)
     if (prometheus := services.get("prometheus", {})).get("enable"):
         made |= _prometheus(prometheus)
+    for name, exporter in prometheus.get("exporters", {}).items():
+        if exporter.get("enable"):
+            made |= _exporter(name, exporter)
     return made
 
 
@@ -253,3 +256,28 @@ ExecStart=/usr/bin/prometheus --config.file=/etc/prometheus/tenon.yml --web.list
 Restart=always
 """),
     }  # fmt: skip
+
+
+EXPORTER_ACCOUNTS = {"postgres": "User=postgres"}
+"""Whom the exporters run as, where it is not an account of the moment."""
+
+
+def _exporter(name: str, exporter: dict[str, Any]) -> Files:
+    dash = "-" if name == "redis" else "--"
+    flags = [f"{dash}web.listen-address={exporter['listenAddress']}:{exporter['port']}", *exporter.get("extraFlags", [])]
+    if exporter.get("configFile"):
+        flags.append(f"--config.file={exporter['configFile']}")
+    unit = f"prometheus-{name}-exporter"
+    return {
+        f"etc/systemd/system/{unit}.service": _unit(f"""
+[Unit]
+Description=Prometheus exporter of {name}
+After=network.target
+
+[Service]
+{EXPORTER_ACCOUNTS.get(name, "DynamicUser=true")}
+Environment="DATA_SOURCE_NAME=user=postgres database=postgres host=/run/postgresql sslmode=disable"
+ExecStart=/usr/bin/{unit} {" ".join(flags)}
+Restart=always
+"""),
+    }
