@@ -7,6 +7,8 @@ let
 
   properties =
     {
+      User = cfg.user;
+      Group = cfg.group;
       SupplementaryGroups = lib.optional cfg.redis.createLocally config.services.redis.servers.tenon.group;
       LoadCredential = cfg.credentials;
       EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
@@ -37,21 +39,21 @@ in
               echo "tenon: only root can act for the service; try: sudo tenon $*" >&2
               exit 1
           fi
-          account=${cfg.user} group=${cfg.group} settings=/etc/tenon/tenon.toml
+          act() {
+              # The directory, for files that are named, unless the account cannot enter it: root's own, mostly.
+              exec systemd-run --quiet --collect --wait --pty --pipe --service-type=exec \
+                  ${lib.escapeShellArgs words} \
+                  --setenv=PATH="$PATH" --setenv=TERM="''${TERM-dumb}" --property=WorkingDirectory="-$PWD" "$@"
+          }
           case "$*" in
           *restore*--into*)
               # A directory for Postgres: only root can read backups and write there. Postgres itself fetches its log,
               # and these settings are what it may know.
-              account=root group=root settings=/etc/tenon/wal.toml
+              act --property=User=root --property=Group=root \
+                  --setenv=TENON_CONFIG=/etc/tenon/wal.toml ${lib.getExe cfg.package} "$@"
               ;;
           esac
-          # The directory, for files that are named, unless $account cannot enter it: root's own, mostly.
-          exec systemd-run --quiet --collect --wait --pty --pipe --service-type=exec \
-              ${lib.escapeShellArgs words} \
-              --property=User="$account" --property=Group="$group" \
-              --setenv=TENON_CONFIG="$settings" --setenv=PATH="$PATH" --setenv=TERM="''${TERM-dumb}" \
-              --property=WorkingDirectory="-$PWD" \
-              ${lib.getExe cfg.package} "$@"
+          act --setenv=TENON_CONFIG=/etc/tenon/tenon.toml ${lib.getExe cfg.package} "$@"
         '';
       })
     ];

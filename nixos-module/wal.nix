@@ -56,7 +56,7 @@ in
           archive_timeout = mkDefault 300;
           archive_command = "umask 0007; exec ${lib.getExe cfg.package} --config /etc/tenon/wal.toml wal push %p";
         };
-        authentication = "local replication ${cfg.database.user} peer";
+        authentication = "local replication ${cfg.database.user} peer\n";
       };
       users.users.postgres.extraGroups = mkIf local [ cfg.group ];
       systemd.services.postgresql.serviceConfig = {

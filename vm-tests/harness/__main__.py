@@ -88,9 +88,9 @@ def _stripped(program: Path) -> Path:
     if not program.exists():
         raise SystemExit(f"there is no {program}: build it first, with `cargo build --bin tenon`")
     stripped = RESULTS / "tenon"
-    if not stripped.exists() or stripped.stat().st_mtime < program.stat().st_mtime:
+    if not stripped.exists() or int(stripped.stat().st_mtime) != int(program.stat().st_mtime):
         RESULTS.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["strip", "-o", stripped, program], check=True)
+        subprocess.run(["strip", "--preserve-dates", "-o", stripped, program], check=True)
     return stripped
 
 

@@ -115,7 +115,7 @@ class Emulator(Machine):
             layout.enable("driver.service")
             layout.enable("test-network.service")
             layout.write("etc/fstab", "/dev/vda / ext4 defaults 0 1\n")
-            made = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, self._disk, DISK]
+            made = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(tree), str(self._disk), DISK]
             subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
             subprocess.run(["umount", tree], check=True)
 

@@ -194,7 +194,7 @@ class Machine(ABC):
         return self.systemctl(f"stop {shlex.quote(jobname)}", user)
 
     def _last_words(self, unit: str) -> str:
-        return self.run(f"journalctl --no-pager -o cat -n 40 -u {shlex.quote(unit)}", 30).output
+        return self.run(f"journalctl --no-pager -o cat -n 12 -u {shlex.quote(unit)}", 30).output
 
     # Sockets and files.
 

@@ -264,7 +264,8 @@ EXPORTER_ACCOUNTS = {"postgres": "User=postgres"}
 
 def _exporter(name: str, exporter: dict[str, Any]) -> Files:
     dash = "-" if name == "redis" else "--"
-    flags = [f"{dash}web.listen-address={exporter['listenAddress']}:{exporter['port']}", *exporter.get("extraFlags", [])]
+    address = f"{exporter['listenAddress']}:{exporter['port']}"
+    flags = [f"{dash}web.listen-address={address}", *exporter.get("extraFlags", [])]
     if exporter.get("configFile"):
         flags.append(f"--config.file={exporter['configFile']}")
     unit = f"prometheus-{name}-exporter"
