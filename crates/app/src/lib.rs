@@ -16,6 +16,7 @@ pub mod deletions;
 pub mod demo;
 pub mod email_changes;
 pub mod idempotency;
+pub mod invariants;
 pub mod invitations;
 pub mod job_admin;
 pub mod jobs;

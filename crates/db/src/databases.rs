@@ -11,6 +11,22 @@ struct Found {
     found: bool,
 }
 
+#[derive(diesel::QueryableByName)]
+struct Locale {
+    #[diesel(sql_type = st::Text)]
+    collation: String,
+    #[diesel(sql_type = st::Text)]
+    ctype: String,
+    #[diesel(sql_type = st::Text)]
+    encoding: String,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Visitor {
+    #[diesel(sql_type = st::Text)]
+    program: String,
+}
+
 /// Whether there is a database of this name.
 pub async fn exists(conn: &mut AsyncPgConnection, name: &str) -> Result<bool> {
     let row: Found = sql("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1) AS found")
@@ -34,6 +50,54 @@ pub async fn create(conn: &mut AsyncPgConnection, name: &str, template: Option<&
     Ok(())
 }
 
+/// Makes an empty database that sorts and encodes text as the database of `conn` does.
+pub async fn create_alike(conn: &mut AsyncPgConnection, name: &str) -> Result<()> {
+    let own: Locale = sql(
+        "SELECT datcollate AS collation, datctype AS ctype, pg_encoding_to_char(encoding)::text AS encoding
+         FROM pg_database WHERE datname = current_database()",
+    )
+    .get_result(conn)
+    .await?;
+    conn.batch_execute(&format!(
+        "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+        quoted(name),
+        literal(&own.encoding),
+        literal(&own.collation),
+        literal(&own.ctype)
+    ))
+    .await?;
+    Ok(())
+}
+
+/// Whether the account of `conn` may make databases.
+pub async fn may_create(conn: &mut AsyncPgConnection) -> Result<bool> {
+    let row: Found =
+        sql("SELECT rolcreatedb OR rolsuper AS found FROM pg_roles WHERE rolname = current_user")
+            .get_result(conn)
+            .await?;
+    Ok(row.found)
+}
+
+/// Programs connected to a database, apart from the connection that asks.
+pub async fn visitors(conn: &mut AsyncPgConnection, name: &str) -> Result<Vec<String>> {
+    let rows: Vec<Visitor> = sql("SELECT coalesce(nullif(application_name, ''), 'a program') AS program
+         FROM pg_stat_activity
+         WHERE datname = $1 AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY 1")
+    .bind::<st::Text, _>(name)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.program).collect())
+}
+
+/// Ends the connections to a database, and waits until they are gone.
+pub async fn disconnect(conn: &mut AsyncPgConnection, name: &str) -> Result<()> {
+    sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()")
+        .bind::<st::Text, _>(name)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Gives a database that nobody is connected to another name.
 pub async fn rename(conn: &mut AsyncPgConnection, from: &str, to: &str) -> Result<()> {
     conn.batch_execute(&format!("ALTER DATABASE {} RENAME TO {}", quoted(from), quoted(to))).await?;
@@ -48,4 +112,8 @@ pub async fn drop(conn: &mut AsyncPgConnection, name: &str) -> Result<()> {
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }

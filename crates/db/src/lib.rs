@@ -4,7 +4,9 @@
 //! answers is what the database says; whether that is allowed is asked in `app`.
 
 pub mod access;
+pub mod address;
 pub mod attachments;
+pub mod backups;
 pub mod belongings;
 pub mod comments;
 pub mod databases;

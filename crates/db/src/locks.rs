@@ -9,4 +9,6 @@ pub(crate) enum Lock {
     Administrators = 0x7465_6e6f_6e00_0002,
     /// Being the scheduler that leads, for as long as it does.
     Scheduler = 0x7465_6e6f_6e00_0004,
+    /// Making and removing backups.
+    Backups = 0x7465_6e6f_6e00_0005,
 }

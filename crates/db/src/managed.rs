@@ -23,7 +23,10 @@ use tokio::process::{Child, Command};
 use tokio_postgres::NoTls;
 
 use self::{account::Account, binaries::Binaries, postmaster::Postmaster};
-pub use self::{binaries::install_command, error::ManagedError};
+pub use self::{
+    binaries::{install_command, program},
+    error::ManagedError,
+};
 
 const USER: &str = "tenon";
 const DATABASE: &str = "tenon";
@@ -44,6 +47,8 @@ pub struct ManagedConfig {
     pub run_as: Option<String>,
     /// Server settings (`shared_buffers`, `256MB`) that replace our defaults.
     pub settings: Vec<(String, String)>,
+    /// How long a start may take; absent, a minute. A server that replays a write-ahead log takes longer.
+    pub patience: Option<Duration>,
 }
 
 /// A running server. [`Managed::stop`] it last; dropped without that, it is asked to stop and not waited for.
@@ -53,6 +58,7 @@ pub struct Managed {
     child: Option<Child>,
     data: PathBuf,
     socket_dir: PathBuf,
+    patience: Duration,
     /// Held as long as we are responsible for the cluster.
     _lock: File,
 }
@@ -146,6 +152,33 @@ impl Managed {
     }
 }
 
+/// The place of a cluster that no server runs on, so that one made elsewhere can be put there.
+pub struct Vacancy(Home);
+
+impl Vacancy {
+    /// Holds the place; refused while somebody is responsible for it, or a server still runs there.
+    pub fn claim(config: &ManagedConfig) -> Result<Self, ManagedError> {
+        let home = Home::open(config)?;
+        if postmaster::of(&home.data).is_some() {
+            return Err(ManagedError::InUse(home.dir));
+        }
+        Ok(Self(home))
+    }
+
+    /// Where the cluster belongs.
+    pub fn data(&self) -> &Path {
+        &self.0.data
+    }
+
+    /// Gives `cluster`, which is within the place, to the account that will run it, and moves it to where it belongs.
+    pub fn fill(self, cluster: &Path) -> Result<(), ManagedError> {
+        if let Some(account) = &self.0.account {
+            account.own_all(cluster)?;
+        }
+        Ok(std::fs::rename(cluster, &self.0.data)?)
+    }
+}
+
 impl Drop for Managed {
     fn drop(&mut self) {
         let running = match &mut self.child {
@@ -163,6 +196,7 @@ struct Home {
     dir: PathBuf,
     data: PathBuf,
     account: Option<Account>,
+    patience: Duration,
     lock: File,
 }
 
@@ -182,7 +216,7 @@ impl Home {
         if let Some(account) = &account {
             account.own(&dir)?;
         }
-        Ok(Self { dir, data, account, lock })
+        Ok(Self { dir, data, account, patience: config.patience.unwrap_or(READY_WITHIN), lock })
     }
 
     /// Takes over a server that is already running on our files; `None` when it ended while we looked.
@@ -193,6 +227,7 @@ impl Home {
             child: None,
             data: self.data.clone(),
             socket_dir,
+            patience: self.patience,
             _lock: self.lock.try_clone()?,
         };
         match managed.ready(&self.log()).await {
@@ -268,6 +303,7 @@ impl Home {
             child: Some(child),
             data: self.data.clone(),
             socket_dir,
+            patience: self.patience,
             _lock: self.lock.try_clone()?,
         };
         managed.ready(&self.log()).await?;
@@ -310,7 +346,7 @@ impl Managed {
             match connect(&self.socket_dir).await {
                 Ok(pair) => break pair,
                 Err(_) if self.has_exited() => return Err(ManagedError::Exited { log: tail(log) }),
-                Err(source) if started.elapsed() > READY_WITHIN => {
+                Err(source) if started.elapsed() > self.patience => {
                     return Err(ManagedError::NotReady { log: tail(log), source: Box::new(source) });
                 }
                 Err(_) => tokio::time::sleep(POLL).await,

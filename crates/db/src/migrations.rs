@@ -87,6 +87,11 @@ pub async fn check(db: &Db) -> Result<(), MigrateError> {
     if pending == 0 { Ok(()) } else { Err(MigrateError::Behind { pending }) }
 }
 
+/// The newest migration that the database of `conn` has; none when it never had any.
+pub async fn head(conn: &mut AsyncPgConnection) -> Result<Option<String>, MigrateError> {
+    Ok(applied(conn).await?.pop())
+}
+
 /// Versions of the embedded migrations, oldest first.
 pub fn known() -> Result<Vec<String>, MigrateError> {
     use diesel::{migration::MigrationSource, pg::Pg};

@@ -316,6 +316,13 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    backup_figures (name) {
+        name -> Text,
+        value -> Double,
+    }
+}
+
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(workspace_members -> users (user_id));

@@ -106,6 +106,12 @@ pub async fn knows_device(conn: &mut AsyncPgConnection, user: UserId, user_agent
     Ok(row.is_some())
 }
 
+/// Removes a login that was nobody's.
+pub async fn forget(conn: &mut AsyncPgConnection, id: SessionId) -> Result<()> {
+    diesel::delete(sessions::table.find(id.uuid())).execute(conn).await?;
+    Ok(())
+}
+
 /// Ends a person's living sessions, all or all but one; says which.
 pub async fn revoke_all(
     conn: &mut AsyncPgConnection,

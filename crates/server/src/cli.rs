@@ -8,8 +8,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        self, demo::DemoOptions, jobs::JobsCommand, maintenance::MaintenanceCommand, queue::QueueCommand,
-        token::TokenCommand, user::UserCommand,
+        self, backup::BackupCommand, demo::DemoOptions, jobs::JobsCommand, maintenance::MaintenanceCommand,
+        queue::QueueCommand, restore::RestoreOptions, storage::StorageCommand, token::TokenCommand,
+        user::UserCommand, wal::WalCommand,
     },
     config::{Config, ConfigError, Sources, from_process},
     database,
@@ -77,6 +78,21 @@ enum Command {
     /// Look after the queue itself.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Make, look at and check backups: the database, files and generated keys of one moment.
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Bring this installation back from a backup: its database, files and generated keys.
+    ///
+    /// Reads backup.target; nothing may be running on the database. The backup is verified first, restored into a new
+    /// database and looked at as its members see it; only then does that take the place of the old one. Refuses to
+    /// replace anything without --force.
+    Restore(RestoreOptions),
+    /// Look after the store of files.
+    #[command(subcommand)]
+    Storage(StorageCommand),
+    /// Archive or fetch segments of PostgreSQL's write-ahead log.
+    #[command(subcommand)]
+    Wal(WalCommand),
     /// Print the OpenAPI document.
     Openapi {
         /// Print the older 3.0 shape, for generators that know no other.
@@ -159,6 +175,10 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
             commands::maintenance::run(command, &cli.global.load()?, output).await
         }
         Command::Queue(command) => commands::queue::run(command, &cli.global.load()?, output).await,
+        Command::Backup(command) => commands::backup::run(command, &cli.global.load()?, output).await,
+        Command::Restore(options) => commands::restore::run(options, &cli.global.load()?, output).await,
+        Command::Storage(command) => commands::storage::run(command, &cli.global.load()?, output).await,
+        Command::Wal(command) => commands::wal::run(command, &cli.global.load()?, output).await,
         Command::Openapi { older } => commands::openapi::run(older, output),
         Command::Migrate => commands::migrate::run(&cli.global.load()?, output).await,
         Command::Doctor => commands::doctor::run(&cli.global.load()?, output).await,

@@ -29,6 +29,9 @@ pub(crate) use self::{
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
+    /// The file it was read from, for programs that start this one again.
+    #[serde(skip)]
+    pub(crate) file: Option<PathBuf>,
     /// `production` refuses what is only good for trying things out: debug logs, short secrets, a plain-http
     /// public URL, a wildcard origin.
     pub(crate) environment: Environment,
@@ -63,6 +66,7 @@ pub(crate) struct Config {
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) retention: Retention,
+    pub(crate) backup: Backup,
     pub(crate) rate_limits: RateLimits,
     pub(crate) worker: Worker,
     pub(crate) scheduler: Scheduler,
@@ -73,6 +77,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            file: None,
             environment: Environment::default(),
             data_dir: PathBuf::from("./.tenon"),
             public_url: Url::parse("http://localhost:8080").expect("a constant, so a valid URL"),
@@ -88,6 +93,7 @@ impl Default for Config {
             auth: Auth::default(),
             limits: Limits::default(),
             retention: Retention::default(),
+            backup: Backup::default(),
             rate_limits: RateLimits::default(),
             worker: Worker::default(),
             scheduler: Scheduler::default(),
@@ -246,7 +252,8 @@ pub(crate) struct Retention {
     pub(crate) trash: Span,
     /// The log of a person whose account is gone. Logs of workspaces and projects are kept: they are the history.
     pub(crate) log: Span,
-    /// The bytes of removed files; at least as long as the oldest backup that is kept.
+    /// The bytes of removed files, so that files are there for any moment that is restored; at least
+    /// `backup.keep.point_in_time`.
     pub(crate) backup_window: Span,
     /// Accounts whose address was never verified.
     pub(crate) unverified: Span,
@@ -260,6 +267,61 @@ impl Default for Retention {
             backup_window: Span::days(35),
             unverified: Span::days(7),
         }
+    }
+}
+
+/// Backups.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Backup {
+    /// Where backups go: best another machine, at least another disk than that of the database.
+    #[schemars(extend("default" = {"backend": "filesystem"}))]
+    pub(crate) target: blob::Config,
+    /// Public keys of age (`age1…`) that backups are encrypted to; each of their private keys opens them. Empty, backups
+    /// are not encrypted, and whoever reads the target reads everything.
+    pub(crate) recipients: Vec<String>,
+    /// Private keys of age (`AGE-SECRET-KEY-1…`), one a line, that open encrypted backups. Needed to restore and for
+    /// the drill, not to make backups.
+    pub(crate) identity: Option<Secret>,
+    /// Whether the PostgreSQL that `tenon up` runs archives its write-ahead log to the target, for restoring to any
+    /// moment. A PostgreSQL of yours needs `archive_command = 'tenon wal push %p'`.
+    pub(crate) archive_wal: bool,
+    pub(crate) keep: Keep,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self {
+            target: blob::Config::Filesystem(blob::FilesystemConfig {
+                directory: PathBuf::from("./.tenon/backups"),
+            }),
+            recipients: Vec::new(),
+            identity: None,
+            archive_wal: false,
+            keep: Keep::default(),
+        }
+    }
+}
+
+/// How many backups are kept: all of the last 24 hours, and the newest of each of so many days, weeks and months that
+/// have one.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Keep {
+    /// Days of which a backup is kept.
+    pub(crate) daily: u32,
+    /// Weeks of which a backup is kept.
+    pub(crate) weekly: u32,
+    /// Months of which a backup is kept.
+    pub(crate) monthly: u32,
+    /// How far back any moment can be restored, from base backups and the write-ahead log; at most
+    /// `retention.backup_window`.
+    pub(crate) point_in_time: Span,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { daily: 7, weekly: 4, monthly: 12, point_in_time: Span::days(14) }
     }
 }
 

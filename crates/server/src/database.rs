@@ -12,7 +12,7 @@ use tenon_db::{
 
 use self::place::Place;
 
-use crate::config::Config;
+use crate::{backup, config::Config};
 
 /// An open database, and the server under it if that is ours to stop.
 #[derive(Debug)]
@@ -93,16 +93,23 @@ pub(crate) fn remove_elsewhere(data_dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How the PostgreSQL of `tenon up` is run for this installation.
+pub(crate) fn managed(config: &Config) -> anyhow::Result<ManagedConfig> {
+    Ok(managed_config(config, &Place::of(&config.data_dir)?))
+}
+
 fn managed_config(config: &Config, place: &Place) -> ManagedConfig {
+    let settings = if config.backup.archive_wal { backup::archive_settings(config) } else { Vec::new() };
     ManagedConfig {
         data_dir: place.dir.clone(),
         bin_dir: config.database.bin_dir.clone(),
         run_as: config.database.run_as.clone(),
-        settings: Vec::new(),
+        settings,
+        patience: None,
     }
 }
 
-fn db_config(config: &Config, url: String) -> DbConfig {
+pub(crate) fn db_config(config: &Config, url: String) -> DbConfig {
     DbConfig {
         pool_size: config.database.pool_size,
         acquire_timeout: config.database.acquire_timeout.duration(),

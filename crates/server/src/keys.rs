@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
@@ -30,6 +30,11 @@ pub(crate) fn parse(text: &str) -> Result<SigningKey, &'static str> {
         return Err("has a secret shorter than 32 bytes");
     }
     Ok(SigningKey { kid: kid.to_owned(), secret: Secret::new(secret) })
+}
+
+/// Where generated keys are kept.
+pub(crate) fn file(data_dir: &Path) -> PathBuf {
+    data_dir.join("keys/signing-keys")
 }
 
 /// The configured keys, or else those in `dir`, where one is made when there is none.

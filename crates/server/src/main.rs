@@ -1,5 +1,6 @@
 //! `tenon`: a team workspace in one program.
 
+mod backup;
 mod cli;
 mod commands;
 mod config;
@@ -8,6 +9,7 @@ mod keys;
 mod lifecycle;
 mod listener;
 mod output;
+mod storage;
 mod telemetry;
 mod wiring;
 

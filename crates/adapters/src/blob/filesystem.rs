@@ -18,7 +18,7 @@ use crate::ConnectError;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FilesystemConfig {
-    /// Directory of the files; made when absent. Unset, `files` within `data_dir`.
+    /// Directory of the files; made when absent. Unset, one within `data_dir`: `files`, or `backups` for backups.
     pub directory: PathBuf,
 }
 

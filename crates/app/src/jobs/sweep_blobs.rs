@@ -1,7 +1,9 @@
 //! Removes stored files that no row knows.
 //!
 //! An upload is stored first and written down after; one that broke off in between left bytes that
-//! nobody will ever ask for. Keys tell their age, so a file on its way to its row is left alone.
+//! nobody will ever ask for. Keys tell their age, so a file on its way to its row is left alone. So is every file of the
+//! backup window: in a database that was restored to an earlier moment it has no row, and in the one restored next,
+//! to a later moment, it has.
 
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ const BATCH: usize = 1000;
 
 impl Handle for SweepBlobs {
     async fn handle(self, cx: Context<'_>) -> Result<(), Failure> {
-        let before = cx.app.now() - LONGEST_UPLOAD;
+        let before = cx.app.now() - cx.app.settings.backup_window.max(LONGEST_UPLOAD);
         let mut after: Option<Key> = None;
         loop {
             let keys = cx.app.blobs.list(PREFIX, after.as_ref(), BATCH).await?;

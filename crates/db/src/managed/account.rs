@@ -47,6 +47,19 @@ impl Account {
         (uid != 0).then(|| Self { name: name.to_owned(), uid, gid })
     }
 
+    /// Gives `dir` and everything in it to the account.
+    pub(super) fn own_all(&self, dir: &Path) -> Result<(), ManagedError> {
+        for entry in std::fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                self.own_all(&entry.path())?;
+            } else {
+                std::os::unix::fs::lchown(entry.path(), Some(self.uid), Some(self.gid))?;
+            }
+        }
+        self.own(dir)
+    }
+
     /// Gives `path` to the account.
     pub(super) fn own(&self, path: &Path) -> Result<(), ManagedError> {
         match chown(path, Some(self.uid), Some(self.gid)) {

@@ -74,6 +74,35 @@ pub(super) async fn find(
     }
 }
 
+/// The program `name` (`pg_dump`, `pg_restore`, `pg_basebackup`) of exactly the major version `wanted`. With `bin_dir`
+/// nothing else is looked at.
+pub async fn program(
+    bin_dir: Option<&Path>,
+    name: &'static str,
+    wanted: u32,
+) -> Result<PathBuf, ManagedError> {
+    let dirs = bin_dir.map_or_else(usual_places, |dir| vec![dir.to_owned()]);
+    let mut found = Vec::new();
+    for dir in dirs {
+        let path = dir.join(name);
+        let Ok(output) = Command::new(&path).arg("--version").output().await else { continue };
+        match major_of(&String::from_utf8_lossy(&output.stdout)) {
+            Some(major) if major == wanted => return Ok(path),
+            Some(major) => found.push(major),
+            None => {}
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    Err(ManagedError::NoProgram {
+        name,
+        wanted,
+        looked_in: bin_dir.map_or_else(|| "the usual places".to_owned(), |dir| dir.display().to_string()),
+        found: if found.is_empty() { "none".to_owned() } else { found.join(", ") },
+    })
+}
+
 /// The command that installs a server on this system.
 pub fn install_command() -> &'static str {
     if cfg!(target_os = "macos") {

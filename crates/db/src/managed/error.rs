@@ -15,6 +15,20 @@ pub enum ManagedError {
         /// A directory, or the usual places.
         looked_in: String,
     },
+    /// A client's program is missing, or of another major version than the server.
+    #[error(
+        "the server is PostgreSQL {wanted}, and {name} of that version was not found in {looked_in} (found: {found}); install the client programs of PostgreSQL {wanted}, or set database.bin_dir to them"
+    )]
+    NoProgram {
+        /// The program.
+        name: &'static str,
+        /// The server's major version.
+        wanted: u32,
+        /// A directory, or the usual places.
+        looked_in: String,
+        /// The versions there are.
+        found: String,
+    },
     /// The cluster was made by another major version.
     #[error("the database in {} was made by PostgreSQL {cluster}, and of that version no programs were found (found: {found}); install PostgreSQL {cluster} or set database.bin_dir to its programs", data.display())]
     WrongMajor {

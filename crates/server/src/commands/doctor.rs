@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// One thing that was tried.
 #[derive(Debug, Serialize)]
-struct Finding {
+pub(super) struct Finding {
     name: &'static str,
     well: bool,
     detail: String,
@@ -27,6 +27,13 @@ struct Finding {
 
 /// Tries everything and tells all; fails if anything did.
 pub(crate) async fn run(config: &Config, output: &Output) -> anyhow::Result<()> {
+    let findings = examine_all(config).await?;
+    output.print(&findings, || as_text(&findings))?;
+    well(&findings)
+}
+
+/// Tries everything.
+pub(super) async fn examine_all(config: &Config) -> anyhow::Result<Vec<Finding>> {
     let clock = Arc::new(SystemClock);
     let mut findings = vec![];
     let mut database = None;
@@ -106,7 +113,7 @@ pub(crate) async fn run(config: &Config, output: &Output) -> anyhow::Result<()> 
     if let Some(database) = database {
         database.close().await?;
     }
-    tell(&findings, output)
+    Ok(findings)
 }
 
 async fn examine(name: &'static str, work: impl Future<Output = anyhow::Result<String>>) -> Finding {
@@ -120,14 +127,17 @@ async fn examine(name: &'static str, work: impl Future<Output = anyhow::Result<S
     }
 }
 
-fn tell(findings: &[Finding], output: &Output) -> anyhow::Result<()> {
-    output.print(&findings, || {
-        let line = |finding: &Finding| {
-            let mark = if finding.well { "ok    " } else { "FAILED" };
-            format!("{mark}  {:<12}  {}", finding.name, finding.detail)
-        };
-        findings.iter().map(line).collect::<Vec<_>>().join("\n")
-    })?;
+/// A line for each.
+pub(super) fn as_text(findings: &[Finding]) -> String {
+    let line = |finding: &Finding| {
+        let mark = if finding.well { "ok    " } else { "FAILED" };
+        format!("{mark}  {:<12}  {}", finding.name, finding.detail)
+    };
+    findings.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Fails if anything did.
+pub(super) fn well(findings: &[Finding]) -> anyhow::Result<()> {
     let failed: Vec<_> =
         findings.iter().filter(|finding| !finding.well).map(|finding| finding.name).collect();
     anyhow::ensure!(failed.is_empty(), "not well: {}", failed.join(", "));

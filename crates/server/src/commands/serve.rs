@@ -22,7 +22,7 @@ use crate::{
     database::Database,
     lifecycle::{Lifecycle, grace_of_work},
     listener,
-    telemetry::{Figures, endpoint::Endpoint},
+    telemetry::{Figures, backups, endpoint::Endpoint},
     wiring,
 };
 
@@ -71,6 +71,7 @@ pub(crate) async fn start_metrics(
 ) -> anyhow::Result<()> {
     let figures = figures.with_database(app.db().clone());
     lifecycle.background(figures.clone().upkeep());
+    lifecycle.background(backups::follow(app.db().clone()));
     if let Some(address) = config.metrics.listen {
         let listener = tokio::net::TcpListener::bind(address)
             .await

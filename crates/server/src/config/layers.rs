@@ -72,6 +72,7 @@ impl Sources {
             values.assume_secrets();
         }
         let mut config = values.into_config()?;
+        config.file = self.file.as_deref().and_then(|file| std::path::absolute(file).ok());
         super::refusals::check(&config)?;
         config.database.take_password();
         Ok(config)
@@ -188,7 +189,11 @@ impl Values {
         }
         let data_dir =
             said(&self.found, "data_dir").map_or_else(|| Config::default().data_dir, PathBuf::from);
-        for (section, backend, name) in [("storage", "filesystem", "files"), ("mail", "directory", "mail")] {
+        for (section, backend, name) in [
+            ("storage", "filesystem", "files"),
+            ("mail", "directory", "mail"),
+            ("backup.target", "filesystem", "backups"),
+        ] {
             let key = format!("{section}.backend");
             let chosen = said(&self.found, &key).unwrap_or_else(|| backend.to_owned());
             if chosen == backend {

@@ -1,5 +1,6 @@
 //! What is well-formed and still refused.
 
+use tenon_adapters::blob;
 use url::Url;
 
 use super::{Config, ConfigError, Environment};
@@ -41,10 +42,35 @@ fn always(config: &Config, problems: &mut Vec<String>) {
     if config.worker.concurrency == 0 {
         problems.push("worker.concurrency must be at least 1".to_owned());
     }
+    backups(config, problems);
     for (position, key) in config.auth.signing_keys.iter().enumerate() {
         if let Err(wrong) = crate::keys::parse(key.expose()) {
             problems.push(format!("auth.signing_keys: key {} {wrong}", position + 1));
         }
+    }
+}
+
+fn backups(config: &Config, problems: &mut Vec<String>) {
+    let backup = &config.backup;
+    if matches!(backup.target, blob::Config::Memory {}) {
+        problems.push(
+            "backup.target.backend must not be memory: backups would be gone with the process".to_owned(),
+        );
+    }
+    if let Err(wrong) = crate::backup::recipients(&backup.recipients) {
+        problems.push(format!("backup.recipients: {wrong}"));
+    }
+    if let Some(Err(wrong)) = backup.identity.as_ref().map(crate::backup::identities) {
+        problems.push(format!("backup.identity {wrong}"));
+    }
+    if backup.keep.daily == 0 && backup.keep.weekly == 0 && backup.keep.monthly == 0 {
+        problems.push("backup.keep must keep a backup of at least one day, week or month".to_owned());
+    }
+    if backup.keep.point_in_time.duration() > config.retention.backup_window.duration() {
+        problems.push(format!(
+            "backup.keep.point_in_time must not be longer than retention.backup_window ({}): the files of older moments are gone",
+            config.retention.backup_window
+        ));
     }
 }
 
@@ -119,6 +145,26 @@ mod tests {
         check(&config).unwrap();
         config.server.cors_origins = vec!["https://app.example.org/".into()];
         assert!(check(&config).unwrap_err().to_string().contains("is not an origin"));
+    }
+
+    #[test]
+    fn backups_that_could_not_be_restored_are_refused() {
+        assert!(refusal(|c| c.backup.recipients = vec!["age1nobody".into()]).contains("backup.recipients"));
+        let wrong = refusal(|c| c.backup.identity = Some(Secret::from("AGE-SECRET-KEY-1CANARY".to_owned())));
+        assert!(wrong.contains("backup.identity") && !wrong.contains("CANARY"), "{wrong}");
+        assert!(refusal(|c| c.backup.keep.point_in_time = "90d".parse().unwrap()).contains("backup_window"));
+        assert!(
+            refusal(|c| c.backup.target = tenon_adapters::blob::Config::Memory {})
+                .contains("must not be memory")
+        );
+        assert!(
+            refusal(|c| {
+                c.backup.keep.daily = 0;
+                c.backup.keep.weekly = 0;
+                c.backup.keep.monthly = 0;
+            })
+            .contains("backup.keep")
+        );
     }
 
     #[test]

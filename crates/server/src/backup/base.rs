@@ -1,0 +1,78 @@
+//! Base backups: the cluster's own files, from which with the write-ahead log after them any moment can be restored.
+
+use anyhow::Context;
+use tenon_db::{
+    Db,
+    backups::{self, Snapshot},
+    migrations,
+};
+
+use super::{
+    Target, alone,
+    create::{Made, Parts, major},
+    files,
+    manifest::{self, Cluster, FORMAT, Kind, Manifest},
+    now,
+    postgres::Program,
+    prune,
+};
+use crate::config::Config;
+
+/// Makes a base backup of the cluster that `db` is in; says as well whether the cluster archives its log.
+pub(crate) async fn base(config: &Config, db: &Db, target: &Target) -> anyhow::Result<(Made, bool)> {
+    let mut conn = alone(db).await?;
+    let started_at = now();
+    let id = manifest::new_id(started_at);
+    let migration = migrations::head(&mut conn).await?;
+    let migration = migration.context("the database is empty; run `tenon migrate` first")?;
+    let (system, first_segment) =
+        backups::cluster(&mut conn).await.context("the account may not read what a base backup needs")?;
+    let archives = backups::archives(&mut conn).await?;
+    let mut before = Snapshot::take(db).await?;
+    let postgres = major(&mut before).await?;
+    let counts = backups::count(before.conn()).await?;
+    drop(before);
+    let program = Program::find(config, "pg_basebackup", postgres, db.url()).await?.args([
+        "--pgdata=-",
+        "--format=tar",
+        "--wal-method=fetch",
+        "--checkpoint=fast",
+        "--label=tenon",
+        "--no-password",
+    ]);
+    let object = format!("{}base", manifest::place(&id));
+    let database = target.put(&object, true, |sink| program.write_to(sink)).await?;
+
+    // The files of its end are those of its beginning and more.
+    let mut after = Snapshot::take(db).await?;
+    let snapshot_at = now();
+    let known = files::known(after.conn()).await?;
+    drop(after);
+    let parts = Parts::store(config, target, &id, known).await?;
+    let manifest = Manifest {
+        format: FORMAT,
+        id,
+        kind: Kind::Base,
+        tenon: env!("CARGO_PKG_VERSION").to_owned(),
+        migration,
+        postgres,
+        started_at,
+        snapshot_at,
+        finished_at: now(),
+        recipients: target.recipients(),
+        database,
+        files: parts.files,
+        keys: parts.keys,
+        counts,
+        file_count: parts.tally.files,
+        file_bytes: parts.tally.bytes,
+        lost_files: parts.tally.lost,
+        cluster: Some(Cluster { system, first_segment }),
+    };
+    manifest.write(target).await?;
+    let pruned = prune::remove(config, target, false)
+        .await
+        .context("the backup is whole, but old ones could not be removed")?;
+    let made = Made { manifest, copied: parts.tally.copied, copied_bytes: parts.tally.copied_bytes, pruned };
+    Ok((made, archives))
+}

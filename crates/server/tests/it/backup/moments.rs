@@ -1,0 +1,164 @@
+//! Any moment: base backups, the archive of the write-ahead log, and a cluster that was lost.
+
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+};
+
+use serde_json::Value;
+use tenon_testkit::services::s3;
+
+use super::house::{PASSWORD, World, age_key, s3_target};
+use crate::{
+    command_line::{directory, text},
+    processes::{address, command, line_with, stop, until},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_cluster_comes_back_at_the_moment_that_was_noted_with_the_files_of_that_moment() {
+    let dir = directory();
+    let store = s3::Server::start().await;
+    store.create_bucket("backups");
+    let (identity, recipient) = age_key();
+    std::fs::write(dir.path().join("identity"), identity).unwrap();
+    let config = format!(
+        "data_dir = 'data'\n{}[backup]\nrecipients = ['{recipient}']\nidentity_file = '{}'\narchive_wal = true\n",
+        s3_target(&store, "backups"),
+        dir.path().join("identity").display()
+    );
+    std::fs::write(dir.path().join("t.toml"), config).unwrap();
+    json(dir.path(), &["migrate"]);
+    let mut create = command(
+        dir.path(),
+        &["--config", "t.toml", "user", "create", "ada@example.org", "--name", "Ada", "--password-stdin"],
+    );
+    let mut child = create.stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), PASSWORD.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+
+    let (up, address) = up(dir.path());
+    let base = json(dir.path(), &["backup", "base"]);
+    assert_eq!((&base["kind"], &base["archives"]), (&Value::from("base"), &Value::from(true)), "{base}");
+    let mut world = World::new(&address);
+    let mut ada = world.client(&address);
+    let moment = psql(
+        dir.path(),
+        "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+    );
+    world.story(&mut ada, "A mistake");
+    let kept = world.files.clone();
+    world.attach(&address, "late.txt", b"attached after the moment".to_vec());
+    let path = world.at(&format!("/stories/1/attachments/{}", kept[0].0));
+    ada.call("DELETE", &path, None).unwrap().expect(204);
+    // What is in the archive is what can be replayed.
+    let last = psql(dir.path(), "SELECT pg_walfile_name(pg_switch_wal())");
+    until(|| {
+        (psql(dir.path(), "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver") >= last)
+            .then_some(())
+    });
+    json(dir.path(), &["backup", "create"]);
+    stop(up);
+
+    // The database, the keys and one of two files are lost.
+    std::fs::remove_dir_all(dir.path().join("data/postgres")).unwrap();
+    std::fs::remove_dir_all(dir.path().join("data/keys")).unwrap();
+    std::fs::remove_file(dir.path().join("data/files/blobs/attachments").join(&kept[1].0)).unwrap();
+    let future = run(dir.path(), &["restore", "--to-time", "2999-01-01T00:00:00Z"]);
+    assert!(text(&future.stderr).contains("in the future"), "{}", text(&future.stderr));
+    let early = run(dir.path(), &["restore", "--to-time", "2020-01-01T00:00:00Z"]);
+    assert!(
+        text(&early.stderr).contains("the oldest moment that can be restored"),
+        "{}",
+        text(&early.stderr)
+    );
+    assert!(!dir.path().join("data/postgres/data").exists(), "nothing half-made");
+    let recovered = json(dir.path(), &["restore", "--to-time", &moment]);
+    assert_eq!(recovered["files"]["restored"], 1, "{recovered}");
+    assert_eq!(recovered["files"]["lost"].as_array().unwrap().len(), 0, "{recovered}");
+    assert_eq!(recovered["seen_by_members"]["stories"], 1, "{recovered}");
+
+    let again = run(dir.path(), &["restore", "--to-time", &moment]);
+    assert!(text(&again.stderr).contains("there is a database in"), "{}", text(&again.stderr));
+    let (up, address) = self::up(dir.path());
+    let mut ada = world.client(&address);
+    for (id, bytes) in &kept {
+        let file = ada.get(&world.at(&format!("/stories/1/attachments/{id}/content"))).unwrap();
+        assert_eq!((file.status, &file.body), (200, bytes));
+    }
+    stop(up);
+}
+
+#[tokio::test]
+async fn a_segment_is_archived_once_and_another_of_its_name_is_refused() {
+    let dir = directory();
+    std::fs::write(dir.path().join("t.toml"), "[backup.target]\ndirectory = 'target'\n").unwrap();
+    let cluster = dir.path().join("cluster");
+    std::fs::create_dir_all(cluster.join("pg_wal")).unwrap();
+    std::fs::create_dir_all(cluster.join("global")).unwrap();
+    std::fs::write(cluster.join("global/pg_control"), 42_u64.to_ne_bytes()).unwrap();
+    let (name, segment) = ("000000010000000000000001", cluster.join("pg_wal/000000010000000000000001"));
+    let bytes = b"written ahead ".repeat(10_000);
+    std::fs::write(&segment, &bytes).unwrap();
+    let push = |path: &Path| run(dir.path(), &["--json", "wal", "push", path.to_str().unwrap()]);
+    let new = |output: &Output| serde_json::from_slice::<Value>(&output.stdout).unwrap()["new"].clone();
+    assert_eq!(new(&push(&segment)), true);
+    assert_eq!(new(&push(&segment)), false, "the same again is fine");
+    std::fs::write(&segment, b"of another life").unwrap();
+    let other = push(&segment);
+    assert_eq!(other.status.code(), Some(1));
+    assert!(
+        text(&other.stderr).contains("a segment 000000010000000000000001 with other bytes"),
+        "{}",
+        text(&other.stderr)
+    );
+
+    let fetched = cluster.join("pg_wal/RECOVERYXLOG");
+    let fetch = |name: &str| run(dir.path(), &["wal", "fetch", name, fetched.to_str().unwrap()]);
+    assert_eq!(fetch(name).status.code(), Some(0));
+    assert_eq!(std::fs::read(&fetched).unwrap(), bytes);
+    let absent = fetch("000000010000000000000002");
+    assert!(text(&absent.stderr).contains("does not have the segment"), "{}", text(&absent.stderr));
+    assert_eq!(fetch("../../etc/passwd").status.code(), Some(1));
+
+    let object =
+        std::fs::read_dir(dir.path().join("target/blobs/wal/42")).unwrap().next().unwrap().unwrap().path();
+    let mut damaged = std::fs::read(&object).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(&object, damaged).unwrap();
+    std::fs::remove_file(&fetched).unwrap();
+    assert_eq!(fetch(name).status.code(), Some(1));
+    assert_eq!(std::fs::read_dir(cluster.join("pg_wal")).unwrap().count(), 1, "nothing half-fetched");
+}
+
+fn run(dir: &Path, arguments: &[&str]) -> Output {
+    command(dir, &["--config", "t.toml"]).args(arguments).stderr(Stdio::piped()).output().unwrap()
+}
+
+#[track_caller]
+fn json(dir: &Path, arguments: &[&str]) -> Value {
+    let output = run(dir, &[&["--json"], arguments].concat());
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn up(dir: &Path) -> (std::process::Child, String) {
+    let mut up = command(dir, &["--config", "t.toml", "--json", "up", "--listen", "127.0.0.1:0"])
+        .env("TENON__LOG__LEVEL", "warn")
+        .spawn()
+        .unwrap();
+    let greeting = line_with(&mut up, "address");
+    let address = address(&greeting);
+    (up, address)
+}
+
+/// One value from the running database.
+fn psql(dir: &Path, statement: &str) -> String {
+    let socket = dir.join("data/postgres/run");
+    let output = std::process::Command::new("psql")
+        .args(["-h", socket.to_str().unwrap(), "-U", "tenon", "-d", "tenon", "-qAtc", statement])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout).trim().to_owned()
+}

@@ -1,0 +1,209 @@
+//! What cannot be backed up or restored is refused in one sentence, and nothing is harmed.
+
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, process::Command};
+
+use tenon_db::{address, databases};
+use tenon_testkit::TestDb;
+
+use super::house::{House, age_key, objects};
+use crate::command_line::text;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_backup_is_found_and_not_restored() {
+    let house = House::new().await;
+    house.fill();
+    house.json(&["backup", "create"]);
+    let other = House::beside(&house).with(TestDb::empty().await);
+    // One bit, in each kind of object; and an end that is missing.
+    for word in ["/database", "backups/", "attachments/", "/keys"] {
+        let path = objects(house.dir.path(), word)
+            .into_iter()
+            .find(|path| !path.to_string_lossy().contains("manifest"))
+            .unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        for damaged in [flipped, whole[..whole.len() - 1].to_vec(), Vec::new()] {
+            std::fs::write(&path, damaged).unwrap();
+            house.refuses(&["backup", "verify"], &["cannot be restored", "damaged"]);
+            other.refuses(&["restore"], &["cannot be restored", "damaged"]);
+        }
+        std::fs::remove_file(&path).unwrap();
+        other.refuses(&["restore"], &["is missing in"]);
+        std::fs::write(&path, whole).unwrap();
+    }
+    let manifest = objects(house.dir.path(), "manifest").pop().unwrap();
+    let whole = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, whole.replace("\"stories\": 1", "\"stories\": 2")).unwrap();
+    other.refuses(&["restore"], &["the manifest", "damaged"]);
+    assert_eq!(house.json(&["backup", "list"])[0]["state"], "unreadable");
+    std::fs::write(&manifest, whole).unwrap();
+    other.json(&["restore"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wrong_key_or_none_opens_nothing() {
+    let mut house = House::new().await;
+    let (identity, recipient) = age_key();
+    house.configure(&format!("[backup]\nrecipients = ['{recipient}']\n"));
+    house.fill();
+    house.json(&["backup", "create"]);
+    let canary = std::fs::read_to_string(house.dir.path().join("data/keys/signing-keys")).unwrap();
+    for path in objects(house.dir.path(), "") {
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(20).any(|part| part == &canary.as_bytes()[..20]), "{}", path.display());
+        assert!(!bytes.windows(10).any(|part| part == b"believable"), "{}", path.display());
+    }
+    let mut other = House::beside(&house).with(TestDb::empty().await);
+    other.refuses(&["restore"], &["is encrypted, and backup.identity is not set"]);
+    std::fs::write(house.dir.path().join("wrong"), age_key().0).unwrap();
+    std::fs::write(house.dir.path().join("right"), identity).unwrap();
+    other.configure("[backup]\nidentity_file = 'wrong'\n");
+    other.refuses(&["restore"], &["encrypted to other keys"]);
+    let mut third = House::beside(&house).with(TestDb::empty().await);
+    third.configure("[backup]\nidentity_file = 'right'\n");
+    assert_eq!(third.json(&["restore"])["files"]["restored"], 0, "the storage has them still");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_a_newer_release_is_not_restored() {
+    let house = House::new().await;
+    house.fill();
+    house.json(&["backup", "create"]);
+    let other = House::beside(&house).with(TestDb::empty().await);
+    let manifest = objects(house.dir.path(), "manifest").pop().unwrap();
+    let whole = std::fs::read_to_string(&manifest).unwrap();
+    let migration =
+        serde_json::from_str::<serde_json::Value>(&whole).unwrap()["migration"].as_str().unwrap().to_owned();
+    std::fs::remove_file(&manifest).unwrap();
+    for (from, to, words) in [
+        ("\"format\": 1", "\"format\": 2", ["newer release", "format"]),
+        (migration.as_str(), "29990101000000", ["newer release", "29990101000000"]),
+    ] {
+        let newer = whole.replace(from, to);
+        let name = format!("manifest-{}.json", sha256(&newer));
+        let path = manifest.with_file_name(name);
+        std::fs::write(&path, newer).unwrap();
+        other.refuses(&["restore"], &words);
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_without_rights_and_tables_of_others_are_left_alone() {
+    let house = House::new().await;
+    house.fill();
+    house.json(&["backup", "create"]);
+    let strange = House::beside(&house).with(TestDb::empty().await);
+    sql(&strange, "CREATE TABLE invoices (id int)").await;
+    strange.refuses(&["restore", "--force"], &["tables that are not Tenon's"]);
+
+    let poor = House::beside(&house).with(TestDb::empty().await);
+    let name = address::Address::of(poor.db.url()).unwrap().database;
+    let role = format!("poor_{}", &name[name.len() - 12..]);
+    sql(&poor, &format!("CREATE ROLE {role} LOGIN")).await;
+    let url = poor.db.url().replacen("postgres://tenon@", &format!("postgres://{role}@"), 1);
+    let refused = poor.command(&["restore"]).env("TENON__DATABASE__URL", url).output().unwrap();
+    let said = text(&refused.stderr);
+    assert!(said.contains("may not make databases") && said.contains("CREATEDB"), "{said}");
+    sql(&poor, &format!("DROP ROLE {role}")).await;
+    let mut admin = poor.db.db().dedicated().await.unwrap();
+    assert!(databases::exists(&mut admin, &name).await.unwrap(), "nothing was harmed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_are_missing_or_of_another_version_are_told_by_name() {
+    let mut house = House::new().await;
+    house.fill();
+    let old = house.dir.path().join("old");
+    std::fs::create_dir(&old).unwrap();
+    house.configure(&format!("[database]\nbin_dir = '{}'\n", old.display()));
+    house.refuses(&["backup", "create"], &["pg_dump of that version was not found in", "found: none"]);
+    std::fs::write(old.join("pg_dump"), "#!/bin/sh\necho 'pg_dump (PostgreSQL) 13.9'\n").unwrap();
+    std::fs::set_permissions(old.join("pg_dump"), Permissions::from_mode(0o755)).unwrap();
+    house.refuses(&["backup", "create"], &["pg_dump of that version was not found in", "found: 13"]);
+    assert!(objects(house.dir.path(), "").is_empty(), "nothing half-made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_that_fails_leaves_no_backup() {
+    let mut house = House::new().await;
+    house.fill();
+    let bin = house.dir.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    // It says its version, and breaks off in the middle of its work.
+    let real = Command::new("sh").args(["-c", "ls -d /usr/lib/postgresql/*/bin | tail -1"]).output().unwrap();
+    let version = format!("{}/pg_dump --version", text(&real.stdout).trim());
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = --version ] && exec {version}\necho half a dump\necho no more >&2\nexit 3\n"
+    );
+    std::fs::write(bin.join("pg_dump"), script).unwrap();
+    std::fs::set_permissions(bin.join("pg_dump"), Permissions::from_mode(0o755)).unwrap();
+    house.configure(&format!("[database]\nbin_dir = '{}'\n", bin.display()));
+    house.refuses(&["backup", "create"], &["pg_dump failed: no more"]);
+    assert!(objects(house.dir.path(), "").is_empty(), "nothing half-made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_ends_a_backup_and_harms_none_before_it() {
+    let house = House::new().await;
+    house.fill();
+    let program = env!("CARGO_BIN_EXE_tenon");
+    // A file system of its own, seen by nobody else and gone with the process.
+    let script = format!(
+        "mount -t tmpfs -o size=64k none target && {program} --config t.toml backup create; code=$?; ls -R target >seen; {program} --config t.toml backup list; exit $code"
+    );
+    drop(house.command(&["backup", "list"]));
+    // Only root may mount without becoming root of a namespace first.
+    let root = rustix::process::geteuid().is_root();
+    let arguments = if root { &["--mount"][..] } else { &["--map-root-user", "--mount"] };
+    let output = Command::new("unshare")
+        .args(arguments)
+        .args(["sh", "-c", &script])
+        .current_dir(house.dir.path())
+        .env("TENON__DATABASE__URL", house.db.url())
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    if said.contains("unshare:") || said.contains("mount:") {
+        eprintln!("skipped: this machine does not let a test mount a file system: {said}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot store") && said.contains("No space left"), "{said}");
+    assert!(
+        text(&output.stdout).contains("broke off") || text(&output.stdout).contains("no backups"),
+        "{}",
+        text(&output.stdout)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_backups_at_once_are_one() {
+    let house = House::new().await;
+    house.fill();
+    let mut holder = house.db.db().dedicated().await.unwrap();
+    assert!(tenon_db::backups::try_lock(&mut holder).await.unwrap());
+    house.refuses(&["backup", "create"], &["another backup of this database is running"]);
+    house.refuses(&["backup", "prune"], &["another backup of this database is running"]);
+    drop(holder);
+    house.json(&["backup", "create"]);
+}
+
+async fn sql(house: &House, statement: &str) {
+    let (client, connection) = tokio_postgres::connect(house.db.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::select! {
+        done = client.batch_execute(statement) => done.unwrap(),
+        _ = connection => panic!("the connection ended"),
+    }
+}
+
+fn sha256(text: &str) -> String {
+    use sha2::Digest;
+    use std::fmt::Write;
+    sha2::Sha256::digest(text).iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").unwrap();
+        digits
+    })
+}
