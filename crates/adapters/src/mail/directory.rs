@@ -47,8 +47,14 @@ impl DirectoryMailer {
 
     async fn prove_writable(&self) -> std::io::Result<()> {
         tokio::fs::create_dir_all(&self.directory).await?;
-        self.write(".probe", b"").await?;
-        tokio::fs::remove_file(self.directory.join(".probe")).await
+        // Processes of an installation start at once.
+        let probe = self.directory.join(format!(".probe-{}", std::process::id()));
+        tokio::fs::write(&probe, b"").await?;
+        match tokio::fs::remove_file(&probe).await {
+            // Another mailer of this process was probing too.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 
     /// Readers see the whole file or none.

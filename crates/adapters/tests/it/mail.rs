@@ -244,3 +244,11 @@ fn mail() -> Mail {
         headers: vec![],
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_at_once_do_not_hinder_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = json!({"backend": "directory", "from": FROM, "directory": directory.path().join("mail")});
+    let mailers = (0..50).map(|_| mailer(config.clone()));
+    futures_util::future::join_all(mailers).await;
+}
