@@ -15,8 +15,8 @@ in
   options.services.tenon.backup = {
     enable = mkOption {
       type = types.bool;
-      # `instances > 0` once the program can.
-      default = false;
+      default = cfg.instances > 0;
+      defaultText = lib.literalExpression "instances > 0";
       description = "Whether this machine backs up the installation: database, files and generated keys. Of several machines one should.";
     };
     schedule = mkOption {

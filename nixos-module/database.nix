@@ -51,7 +51,11 @@ in
         {
           name = database.user;
           ensureDBOwnership = true;
-          ensureClauses.replication = mkIf (cfg.backup.enable && cfg.backup.pointInTime.enable) true;
+          ensureClauses = {
+            # A restore makes a new database beside the old one.
+            createdb = mkIf cfg.backup.enable true;
+            replication = mkIf (cfg.backup.enable && cfg.backup.pointInTime.enable) true;
+          };
         }
       ];
     };

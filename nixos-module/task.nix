@@ -13,6 +13,8 @@ in
       reaches = [ "database" "files" "backups" ];
       extra = {
         after = [ "tenon-migrate.service" ];
+        # A switch lets one that runs finish.
+        restartIfChanged = false;
         serviceConfig = {
           Type = "oneshot";
           TimeoutStartSec = "infinity";

@@ -96,6 +96,7 @@ in
             options = {
               name = mkOption { type = types.str; };
               ensureDBOwnership = bool;
+              ensureClauses.createdb = maybe types.bool;
               ensureClauses.replication = maybe types.bool;
             };
           }

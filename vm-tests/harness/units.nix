@@ -31,6 +31,7 @@ let
       text = lib.optionalAttrs (unit.description != "") { Description = unit.description; };
       nixos = lib.optionalAttrs (platform == "nixos") (
         lib.optionalAttrs (unit.restartTriggers != [ ]) { X-Restart-Triggers = lib.concatStringsSep " " (map toString unit.restartTriggers); }
+        // lib.optionalAttrs (!(unit.restartIfChanged or true)) { X-RestartIfChanged = false; }
         // lib.optionalAttrs (!(unit.stopIfChanged or true)) { X-StopIfChanged = false; }
       );
     in

@@ -53,7 +53,6 @@ in
       };
       proxy.caddy.internalAuthority = true;
       backup = {
-        enable = true;
         s3 = {
           endpoint = "https://s3.example.org";
           bucket = "tenon-backups";
@@ -146,14 +145,10 @@ in
   };
 
   encrypted-without-a-key = with' {
-    backup.enable = true;
     backup.recipients = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p" ];
   };
 
-  point-in-time = with' {
-    backup.enable = true;
-    backup.pointInTime.enable = true;
-  };
+  point-in-time = with' { backup.pointInTime.enable = true; };
 
   no-backup = with' { backup.enable = false; };
 

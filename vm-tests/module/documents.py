@@ -2,13 +2,14 @@
 
 import functools
 import re
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from . import nix
 from .outcome import Failed
-from .places import HARNESS, MODULE, REPOSITORY
+from .places import HARNESS, MODULE, REPOSITORY, program
 
 BLOCK = re.compile(r"^```nix( flake)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OPTION = re.compile(r"services\.tenon((?:\.[A-Za-z0-9<>*_-]+)+)")
@@ -21,7 +22,10 @@ def checks() -> dict[str, Callable[[], None]]:
     return {
         f"the Nix of {page.relative_to(REPOSITORY)} is accepted": functools.partial(_is_accepted, page)
         for page in with_nix
-    } | {"the options that pages name exist": functools.partial(_options_exist, pages)}
+    } | {
+        "the options that pages name exist": functools.partial(_options_exist, pages),
+        "the key that a page makes is one": the_key_that_a_page_makes_is_one,
+    }
 
 
 def _is_accepted(page: Path) -> None:
@@ -81,6 +85,23 @@ def _options_exist(pages: list[Path]) -> None:
             name = f"services.tenon{match[1]}"
             if not (pattern.fullmatch(name) or name.startswith(freely) or _is_group(name, known)):
                 raise Failed(f"{page.relative_to(REPOSITORY)}: there is no option {name}")
+
+
+def the_key_that_a_page_makes_is_one() -> None:
+    """The command for keys that several machines share, as it stands there."""
+    page = (REPOSITORY / "docs" / "admin" / "nixos-by-example.md").read_text()
+    [command] = re.findall(r"^\$ (printf .* > signing-keys)$", page, re.MULTILINE)
+    if not program().exists():
+        raise Failed(f"{program()} does not exist: run `cargo build`, or let TENON name the program")
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["sh", "-c", command], cwd=directory, check=True)
+        settings = Path(directory, "settings.toml")
+        settings.write_text(f'[auth]\nsigning_keys = ["{Path(directory, "signing-keys").read_text().strip()}"]\n')
+        done = subprocess.run(
+            [program(), "config", "check", settings], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise Failed(done.stderr.strip())
 
 
 def _as_pattern(name: str) -> str:

@@ -150,6 +150,13 @@ def restarts_leave_the_socket(plans: dict[str, Plan]) -> None:
             demand(not socket.said("X-Restart-Triggers"), f"{_of(plan, socket)} restarts with the settings")
 
 
+def a_switch_lets_backups_finish(plans: dict[str, Plan]) -> None:
+    """And restarts everything else."""
+    for plan, unit in _services(plans):
+        lasts = unit in plan.lasting() + plan.roles("migrate")
+        demand((unit.one("X-RestartIfChanged") != "false") == lasts, f"{_of(plan, unit)} and a switch")
+
+
 def changed_settings_restart_everything(plans: dict[str, Plan]) -> None:
     """The hash of the settings is part of each unit."""
     for plan, unit in _services(plans):
@@ -158,7 +165,7 @@ def changed_settings_restart_everything(plans: dict[str, Plan]) -> None:
 
 def backups_are_made_and_tried(plans: dict[str, Plan]) -> None:
     """Each night and each week, also when the machine was off; not where they cannot be opened."""
-    wanted = {"minimal": (0, 0), "everything": (1, 1), "encrypted-without-a-key": (1, 0), "no-backup": (0, 0)}
+    wanted = {"minimal": (1, 1), "everything": (1, 1), "encrypted-without-a-key": (1, 0), "no-backup": (0, 0)}
     for name, (backups, drills) in wanted.items():
         if name not in plans:
             continue
@@ -291,6 +298,8 @@ def the_database_belongs_to_the_account(plans: dict[str, Plan]) -> None:
         postgresql = plan.services["postgresql"]
         if postgresql["enable"]:
             owner = [user["name"] for user in postgresql["ensureUsers"] if user.get("ensureDBOwnership")]
+            clauses = postgresql["ensureUsers"][0]["ensureClauses"]
+            demand(clauses["createdb"] is (True if plan.roles("backup") else None), f"{plan.name}: {clauses}")
             demand(owner == postgresql["ensureDatabases"] == ["tenon"], f"{plan.name}: {owner} owns the database")
             demand(plan.own()[0].one("User") == "tenon", f"{plan.name}: another account calls")
             demand("postgres:///tenon?host=/run/postgresql&user=tenon" in plan.settings, f"{plan.name} looks elsewhere")
@@ -397,6 +406,7 @@ LAWS: dict[str, Law] = {
         what_dies_comes_back,
         a_stopping_process_may_finish,
         restarts_leave_the_socket,
+        a_switch_lets_backups_finish,
         changed_settings_restart_everything,
         backups_are_made_and_tried,
         backups_go_where_they_can_be_written,

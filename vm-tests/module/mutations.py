@@ -54,6 +54,7 @@ MUTATIONS = [
     Mutation("no time to finish", "api.nix", "TimeoutStopSec = 60;", "TimeoutStopSec = 10;",
              "a stopping process may finish"),
     Mutation("the socket stops with the service", "unit.nix", "stopIfChanged = false;", "", "restarts leave the socket"),
+    Mutation("a backup that a switch breaks off", "task.nix", "restartIfChanged = false;", "", "a switch lets backups finish"),
     Mutation("settings without a restart", "unit.nix", "restartTriggers =", "unitConfig.X-None =",
              "changed settings restart everything"),
     Mutation("a drill that is not tried", "backup.nix", 'command = "backup drill";', 'command = "backup list";',

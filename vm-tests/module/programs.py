@@ -22,6 +22,7 @@ def checks() -> dict[str, Callable[[], None]]:
     return {
         "systemd takes every unit": systemd_takes_every_unit,
         "systemd scores every service 1.3 or better": systemd_scores_every_service,
+        "shellcheck takes the command for administrators": shellcheck_takes_the_command,
         "Caddy takes every Caddyfile": caddy_takes_every_file,
         "nginx takes its site": nginx_takes_its_site,
         "Prometheus takes its configuration": prometheus_takes_its_configuration,
@@ -88,6 +89,17 @@ def systemd_scores_every_service() -> None:
             _run("systemd-analyze", "security", "--offline=true", f"--threshold={SECURE}", "--no-pager", *ours)
 
 
+def shellcheck_takes_the_command() -> None:
+    """As nixpkgs does when it builds it."""
+    shellcheck = _needs("shellcheck")
+    for plan in all_plans().values():
+        with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
+            [script] = [text for path, text in plan.files.items() if path.endswith("bin/tenon")]
+            file.write(script)
+            file.flush()
+            _run(shellcheck, file.name)
+
+
 def caddy_takes_every_file() -> None:
     """As Caddy would load it."""
     caddy = _needs("caddy")
@@ -129,10 +141,7 @@ def prometheus_takes_its_configuration() -> None:
 def tenon_takes_every_file() -> None:
     """`tenon config check`, as the build of a system does."""
     tenon = _program()
-    has_backups = "[backup" in _run(tenon, "config", "reference")
     for plan in all_plans().values():
-        if plan.roles("backup") and not has_backups:
-            continue
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
             file.write(plan.settings)
             file.flush()

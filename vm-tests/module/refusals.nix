@@ -75,11 +75,9 @@ in
   };
 
   a-recipient-that-is-no-key = refused "begins with age1" {
-    backup.enable = true;
     backup.recipients = [ "ssh-ed25519 AAAA" ];
   };
   a-key-for-open-backups = refused "they are not encrypted" {
-    backup.enable = true;
     secrets.backupIdentityFile = "/run/secrets/age";
   };
   the-log-of-a-postgres-elsewhere = refused "is archived there" {
@@ -87,7 +85,6 @@ in
       createLocally = false;
       host = "db.example.org";
     };
-    backup.enable = true;
     backup.pointInTime.enable = true;
   };
   a-log-without-backups = refused "needs services.tenon.backup.enable" {
@@ -97,16 +94,13 @@ in
     };
   };
   a-drill-without-a-key = refused "cannot be opened here" {
-    backup.enable = true;
     backup.recipients = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p" ];
     backup.drill.enable = true;
   };
   half-a-key-for-backups = refused "one of them is missing" {
-    backup.enable = true;
     secrets.backupS3AccessKeyIdFile = "/run/secrets/id";
   };
   a-key-for-backups-elsewhere = refused "backups do not go there" {
-    backup.enable = true;
     secrets.backupS3AccessKeyIdFile = "/run/secrets/id";
     secrets.backupS3SecretAccessKeyFile = "/run/secrets/key";
   };

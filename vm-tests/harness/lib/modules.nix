@@ -7,7 +7,6 @@ let
     attrValues
     concatMap
     filter
-    foldl'
     functionArgs
     head
     isAttrs
