@@ -22,7 +22,7 @@ def checks() -> dict[str, Callable[[], None]]:
     return {
         "systemd takes every unit": systemd_takes_every_unit,
         "systemd scores every service 1.3 or better": systemd_scores_every_service,
-        "shellcheck takes the command for administrators": shellcheck_takes_the_command,
+        "shellcheck takes the commands for administrators": shellcheck_takes_the_commands,
         "Caddy takes every Caddyfile": caddy_takes_every_file,
         "nginx takes its site": nginx_takes_its_site,
         "Prometheus takes its configuration": prometheus_takes_its_configuration,
@@ -89,15 +89,17 @@ def systemd_scores_every_service() -> None:
             _run("systemd-analyze", "security", "--offline=true", f"--threshold={SECURE}", "--no-pager", *ours)
 
 
-def shellcheck_takes_the_command() -> None:
+def shellcheck_takes_the_commands() -> None:
     """As nixpkgs does when it builds it."""
     shellcheck = _needs("shellcheck")
     for plan in all_plans().values():
         with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
-            [script] = [text for path, text in plan.files.items() if path.endswith("bin/tenon")]
-            file.write(script)
-            file.flush()
-            _run(shellcheck, file.name)
+            for script in (text for path, text in plan.files.items() if "bin/tenon" in path):
+                file.seek(0)
+                file.truncate()
+                file.write(script)
+                file.flush()
+                _run(shellcheck, file.name)
 
 
 def caddy_takes_every_file() -> None:
