@@ -80,7 +80,7 @@ in
         checkConfig = mkIf (cfg.secrets.metricsTokenFile != null) (mkDefault "syntax-only");
       })
       (mkIf monitoring.alerts.enable {
-        ruleFiles = lib.filter builtins.pathExists [ ./alerts.yaml ];
+        ruleFiles = [ ./alerts.yaml ];
         scrapeConfigs =
           [ (exporter "machine" exporters.node.port) ]
           ++ lib.optional localPostgres (exporter "postgres" exporters.postgres.port)
@@ -136,9 +136,7 @@ in
         };
       };
     };
-    environment.etc."tenon/dashboards/tenon.json" = mkIf (monitoring.grafana.enable && builtins.pathExists ./dashboard.json) {
-      source = ./dashboard.json;
-    };
+    environment.etc."tenon/dashboards/tenon.json" = mkIf monitoring.grafana.enable { source = ./dashboard.json; };
 
     assertions = [
       {
