@@ -1,6 +1,6 @@
 """The units of the module for a plain Debian: the same text, with Debian's names for what they depend on."""
 
-from .plans import UNITS, Plan
+from .plans import Plan
 
 NAMES = {
     "postgresql.target": "postgresql.service",

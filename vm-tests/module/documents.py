@@ -61,14 +61,16 @@ def _system(file: str) -> str:
         let
           lib = import {HARNESS}/lib;
           flake = import {file};
-          nixosSystem = {{ modules, ... }}: import {HARNESS}/render.nix {{ configuration.imports = modules; module = {{ }}; }};
+          nixosSystem =
+            {{ modules, ... }}: import {HARNESS}/render.nix {{ configuration.imports = modules; module = {{ }}; }};
+          failed = plan: builtins.deepSeq plan.files plan.failedAssertions;
           outputs = flake.outputs {{
             self = outputs;
             nixpkgs.lib = lib // {{ inherit nixosSystem; }};
             tenon.nixosModules.default = {MODULE};
           }};
           plans = builtins.attrValues outputs.nixosConfigurations;
-        in assert plans != [ ] && flake ? inputs.tenon.url; builtins.concatLists (map (plan: builtins.deepSeq plan.files plan.failedAssertions) plans)"""
+        in assert plans != [ ] && flake ? inputs.tenon.url; builtins.concatLists (map failed plans)"""
 
 
 def _options_exist(pages: list[Path]) -> None:
@@ -97,9 +99,7 @@ def the_key_that_a_page_makes_is_one() -> None:
         subprocess.run(["sh", "-c", command], cwd=directory, check=True)
         settings = Path(directory, "settings.toml")
         settings.write_text(f'[auth]\nsigning_keys = ["{Path(directory, "signing-keys").read_text().strip()}"]\n')
-        done = subprocess.run(
-            [program(), "config", "check", settings], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([program(), "config", "check", settings], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Failed(done.stderr.strip())
 
@@ -110,4 +110,3 @@ def _as_pattern(name: str) -> str:
 
 def _is_group(name: str, known: set[str]) -> bool:
     return any(option.startswith(f"{name}.") for option in known)
-

@@ -1,4 +1,4 @@
-"""What is written by the module and kept in the repository: plans to look at, the option reference, units for Debian."""
+"""What the module writes and the repository keeps: plans to look at, the option reference, units for Debian."""
 
 import difflib
 import functools
@@ -50,7 +50,9 @@ def _expected() -> dict[str, str]:
 def _text(plan: Plan) -> str:
     services = plan.services
     # Not what stands in the module as it is.
-    files = {path: text for path, text in plan.files.items() if not path.endswith(("alerts.yaml", "dashboards/tenon.json"))}
+    files = {
+        path: text for path, text in plan.files.items() if not path.endswith(("alerts.yaml", "dashboards/tenon.json"))
+    }
     if services["caddy"]["enable"]:
         files["Caddyfile"] = services["caddy"]["configFile"]
     if services["nginx"]["enable"]:

@@ -38,9 +38,7 @@ def _instantiate(arguments: list[str]) -> Any:
 
 
 def _run(arguments: list[str]) -> str:
-    done = subprocess.run(
-        ["nix-instantiate", *arguments], env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["nix-instantiate", *arguments], env=ENVIRONMENT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if not line.startswith("warning:")]
         raise EvaluationError("\n".join(said).strip())

@@ -1,0 +1,110 @@
+"""Where processes listen, and who finds them there."""
+
+import json
+import re
+
+from .demands import demand, of
+from .plans import Plan
+
+
+def the_proxy_enters_where_systemd_listens(plans: dict[str, Plan]) -> None:
+    """Each socket has its upstream and each upstream its socket; nobody but the proxy may enter."""
+    for plan in plans.values():
+        sockets = plan.units(".socket")
+        listening = {value for unit in sockets for value in unit.said("ListenStream") if value.startswith("/")}
+        text = plan.services["caddy"]["configFile"] + plan.services["nginx"]["configFile"]
+        upstreams = set(re.findall(r"unix/?:?(/run/[^\s;]+)", text))
+        demand(listening == upstreams, f"{plan.name}: the proxy goes to {upstreams}, systemd listens on {listening}")
+        proxy = "caddy" if plan.services["caddy"]["enable"] else "nginx"
+        for unit in sockets if listening else []:
+            demand(unit.one("SocketGroup") == proxy, f"{of(plan, unit)}: {proxy} cannot enter")
+            demand(unit.one("SocketMode") == "0660", f"{of(plan, unit)} is open to others")
+    demand(len(plans["everything"].units(".socket")) == 3, "three instances need three sockets")
+
+
+def without_a_proxy_only_this_machine_may_connect(plans: dict[str, Plan]) -> None:
+    """Until `listen.address` says otherwise."""
+    found = [value for unit in plans["no-proxy"].units(".socket") for value in unit.said("ListenStream")]
+    demand(found == ["127.0.0.1:8080"], f"no-proxy listens on {found}")
+    found = [value for unit in plans["api-only"].units(".socket") for value in unit.said("ListenStream")]
+    demand(found == ["10.0.0.5:8080", "10.0.0.5:8081"], f"api-only listens on {found}")
+
+
+def every_process_has_figures_of_its_own(plans: dict[str, Plan]) -> None:
+    """l39: on loopback, no two on one port."""
+    for plan in plans.values():
+        addresses = [unit.environment().get("TENON__METRICS__LISTEN", "") for unit in plan.lasting()]
+        demand(len(set(addresses)) == len(addresses), f"{plan.name}: processes share an address: {addresses}")
+        demand(all(address.startswith("127.0.0.1:") for address in addresses), f"{plan.name}: {addresses}")
+
+
+def prometheus_collects_from_every_process(plans: dict[str, Plan]) -> None:
+    """From those, and from nowhere else."""
+    plan = plans["everything"]
+    jobs = json.loads(plan.services["prometheus"]["configFile"])["scrape_configs"]
+    tenon = next(job for job in jobs if job["job_name"] == "tenon")
+    collected = {target for one in tenon["static_configs"] for target in one["targets"]}
+    processes = {unit.environment()["TENON__METRICS__LISTEN"] for unit in plan.lasting()}
+    demand(collected == processes, f"Prometheus asks {collected}, processes answer at {processes}")
+
+
+def rules_have_the_exporters_that_they_ask(plans: dict[str, Plan]) -> None:
+    """A rule without its exporter never fires, and nobody would know."""
+    for name in ("everything", "monitored"):
+        plan = plans[name]
+        prometheus = plan.services["prometheus"]
+        config = json.loads(prometheus["configFile"])
+        demand(config["rule_files"] == ["/etc/prometheus/alerts.yaml"], f"{name} has no rules")
+        asked = {
+            target for job in config["scrape_configs"] for one in job["static_configs"] for target in one["targets"]
+        }
+        asked |= {
+            rule.get("replacement") for job in config["scrape_configs"] for rule in job.get("relabel_configs", [])
+        }
+        wanted = {"node", "postgres", "redis", "blackbox"}
+        found = {exporter for exporter, one in prometheus["exporters"].items() if one["enable"]}
+        demand(found == wanted, f"{name} has the exporters {sorted(found)}")
+        for exporter in found:
+            one = prometheus["exporters"][exporter]
+            demand(f"127.0.0.1:{one['port']}" in asked, f"{name} does not ask {exporter}")
+            demand(one["listenAddress"] == "127.0.0.1", f"{name}: everybody may ask {exporter}")
+
+
+def uploads_and_live_connections_pass_nginx(plans: dict[str, Plan]) -> None:
+    """Its own limits are not in the way: 1 MiB, a minute of silence, one protocol."""
+    site = plans["nginx"].services["nginx"]["site"]
+    for words in ("client_max_body_size 0;", "proxy_read_timeout 1h;", "proxy_set_header Upgrade $http_upgrade;"):
+        demand(words in site, f"nginx is not told: {words}")
+    demand("proxy_set_header X-Forwarded-For $remote_addr;" in site, "anybody could claim to be anybody")
+
+
+def workers_take_their_queues(plans: dict[str, Plan]) -> None:
+    """And as many jobs at once as they may."""
+    mail, rest = plans["everything"].roles("worker")
+    demand(mail.environment().get("TENON__WORKER__QUEUES") == "mail", "the worker mail takes other queues")
+    demand(mail.environment().get("TENON__WORKER__CONCURRENCY") == "16", "the worker mail is not heeded")
+    demand(rest.environment().get("TENON__WORKER__QUEUES") == "default", "the worker rest takes other queues")
+
+
+def administrators_act_as_the_service(plans: dict[str, Plan]) -> None:
+    """`tenon` has the account, the settings and the secrets of the units."""
+    for plan in plans.values():
+        [script] = [text for path, text in plan.files.items() if path.endswith("/bin/tenon")]
+        unit = plan.own()[0]
+        for key in ("SupplementaryGroups", "LoadCredential", "EnvironmentFile"):
+            for value in unit.said(key):
+                demand(f"--property={key}={value}" in script, f"tenon of {plan.name} lacks {key}={value}")
+        who = f"account={unit.one('User')} group={unit.one('Group')} settings=/etc/tenon/tenon.toml"
+        demand(who in script, f"tenon of {plan.name} acts as somebody else")
+
+
+LAWS = (
+    the_proxy_enters_where_systemd_listens,
+    without_a_proxy_only_this_machine_may_connect,
+    every_process_has_figures_of_its_own,
+    prometheus_collects_from_every_process,
+    rules_have_the_exporters_that_they_ask,
+    uploads_and_live_connections_pass_nginx,
+    workers_take_their_queues,
+    administrators_act_as_the_service,
+)
