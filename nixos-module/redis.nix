@@ -26,6 +26,11 @@ in
       defaultText = lib.literalExpression "redis.enable";
       description = "Whether to run a Redis on this machine for Tenon alone, reachable by its unix socket only.";
     };
+    queue = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether jobs wait in Redis too, rather than in Postgres alone. It is for very many jobs; Postgres keeps each until it has ended.";
+    };
     url = mkOption {
       type = types.nullOr types.str;
       default = null;
@@ -39,6 +44,7 @@ in
       bus = adapter;
       cache = adapter;
       limiter = adapter;
+      queue = mkIf redis.queue adapter;
     };
 
     services.redis.servers.tenon = mkIf local {
@@ -47,11 +53,20 @@ in
       save = [ ];
       settings = {
         maxmemory = mkDefault "384mb";
-        maxmemory-policy = mkDefault "allkeys-lru";
+        # A full Redis forgets what it can, and never a job.
+        maxmemory-policy = mkDefault (if redis.queue then "noeviction" else "allkeys-lru");
       };
     };
 
     assertions = [
+      {
+        assertion = redis.queue -> redis.enable;
+        message = "services.tenon.redis: jobs shall wait in Redis, but services.tenon.redis.enable is off.";
+      }
+      {
+        assertion = (cfg.settings.queue.backend or "postgres") != "memory";
+        message = "services.tenon.settings.queue.backend: jobs in memory are gone with the process, and no worker sees them.";
+      }
       {
         assertion = redis.createLocally -> redis.enable;
         message = "services.tenon.redis: createLocally is on, but enable is off.";

@@ -18,7 +18,7 @@ let
       about = "The whole `postgres://user:password@host/database` of a database elsewhere. With it `database.createLocally` must be off";
     };
     redisUrl = {
-      keys = [ "bus.url" "cache.url" "limiter.url" ];
+      keys = [ "bus.url" "cache.url" "limiter.url" ] ++ lib.optional cfg.redis.queue "queue.url";
       about = "The whole `rediss://user:password@host:6379/0` of a Redis elsewhere. With it `redis.createLocally` must be off";
     };
     s3AccessKeyId = {

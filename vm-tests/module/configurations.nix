@@ -105,6 +105,16 @@ in
     secrets.redisUrlFile = "/run/secrets/redis-url";
   };
 
+  redis-queue = with' { redis.queue = true; };
+
+  remote-redis-queue = with' {
+    redis = {
+      createLocally = false;
+      queue = true;
+    };
+    secrets.redisUrlFile = "/run/secrets/redis-url";
+  };
+
   no-redis = with' { redis.enable = false; };
 
   no-proxy.services.tenon = {

@@ -96,6 +96,10 @@ def secrets_are_handed_over_by_systemd(plans: dict[str, Plan]) -> None:
     by_url = plans["workers-only"].own()[0].said("LoadCredential")
     for key in ("database.url", "bus.url", "cache.url", "limiter.url"):
         demand(any(value.startswith(f"{key}:") for value in by_url), f"{key} is lost")
+    for name, wanted in (("workers-only", False), ("remote-redis-queue", True)):
+        if name in plans:
+            found = any(value.startswith("queue.url:") for value in plans[name].own()[0].said("LoadCredential"))
+            demand(found == wanted, f"queue.url of {name}")
 
 
 def only_80_and_443_are_open(plans: dict[str, Plan]) -> None:
@@ -116,7 +120,11 @@ def a_local_redis_is_reached_by_its_socket(plans: dict[str, Plan]) -> None:
         server = servers["tenon"]
         demand(server["port"] == 0, f"{plan.name}: Redis listens on a port")
         demand(groups == {server["group"]}, f"{plan.name}: {groups} is not Redis' group")
-        demand(plan.settings.count(f"redis+unix://{server['unixSocket']}") == 3, f"{plan.name} looks elsewhere")
+        queue = "[queue]" in plan.settings
+        users = 4 if queue else 3
+        demand(plan.settings.count(f"redis+unix://{server['unixSocket']}") == users, f"{plan.name} looks elsewhere")
+        policy = "noeviction" if queue else "allkeys-lru"
+        demand(server["settings"]["maxmemory-policy"] == policy, f"{plan.name}: a full Redis would forget jobs")
 
 
 def the_database_belongs_to_the_account(plans: dict[str, Plan]) -> None:

@@ -59,6 +59,11 @@ in
     instances = 2;
     redis.enable = false;
   };
+  jobs-in-memory = refused "no worker sees them" { settings.queue.backend = "memory"; };
+  jobs-in-a-redis-that-is-off = refused "jobs shall wait in Redis" {
+    redis.enable = false;
+    redis.queue = true;
+  };
   two-redises = refused "a Redis elsewhere is configured, but createLocally is on" { redis.url = "redis://10.0.0.7"; };
   no-redis-anywhere = refused "nothing says where Redis is" { redis.createLocally = false; };
 
