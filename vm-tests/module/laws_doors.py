@@ -91,11 +91,10 @@ def administrators_act_as_the_service(plans: dict[str, Plan]) -> None:
     for plan in plans.values():
         [script] = [text for path, text in plan.files.items() if path.endswith("/bin/tenon")]
         unit = plan.own()[0]
-        for key in ("SupplementaryGroups", "LoadCredential", "EnvironmentFile"):
+        for key in ("User", "Group", "SupplementaryGroups", "LoadCredential", "EnvironmentFile"):
             for value in unit.said(key):
                 demand(f"--property={key}={value}" in script, f"tenon of {plan.name} lacks {key}={value}")
-        who = f"account={unit.one('User')} group={unit.one('Group')} settings=/etc/tenon/tenon.toml"
-        demand(who in script, f"tenon of {plan.name} acts as somebody else")
+        demand("TENON_CONFIG=/etc/tenon/tenon.toml" in script, f"tenon of {plan.name} has other settings")
 
 
 LAWS = (
