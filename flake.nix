@@ -74,10 +74,7 @@
               installPhase = "touch $out";
             });
 
-          # The guide for Debian is tried on Debian.
-          scenarios = lib.filterAttrs (file: _: lib.hasSuffix ".nix" file && file != "debian.nix") (
-            builtins.readDir ./vm-tests
-          );
+          scenarios = lib.filterAttrs (file: _: lib.hasSuffix ".nix" file) (builtins.readDir ./vm-tests);
           machines = lib.mapAttrs' (
             file: _:
             lib.nameValuePair "vm-${lib.removeSuffix ".nix" file}" (
