@@ -7,19 +7,15 @@ use tenon_db::{Db, backups};
 
 /// How often they are looked at.
 const BEAT: Duration = Duration::from_secs(30);
-/// What there is; zero until there was one.
+/// What there may be; nothing is told before there was one.
 const NAMES: [(&str, Unit, &str); 5] = [
-    (
-        "backup_last_success_timestamp_seconds",
-        Unit::Seconds,
-        "When the newest backup was whole; 0 without one.",
-    ),
+    ("backup_last_success_timestamp_seconds", Unit::Seconds, "When the newest backup was whole."),
     ("backup_last_duration_seconds", Unit::Seconds, "Time that the newest backup took."),
     ("backup_size_bytes", Unit::Bytes, "Size of the newest backup, with its files."),
     (
         "backup_drill_last_success_timestamp_seconds",
         Unit::Seconds,
-        "When a backup was last restored for trial; 0 without a time.",
+        "When a backup was last restored for trial.",
     ),
     ("backup_drill_duration_seconds", Unit::Seconds, "Time that the last restore for trial took."),
 ];
@@ -32,9 +28,6 @@ pub(super) fn describe() {
 
 /// Follows them for as long as it is polled.
 pub(crate) async fn follow(db: Db) {
-    for (name, ..) in NAMES {
-        gauge!(name).set(0.0);
-    }
     loop {
         // While the database is away, the last ones stand.
         if let Ok(mut conn) = db.conn().await
