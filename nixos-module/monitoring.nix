@@ -30,7 +30,12 @@ let
     job_name = "tenon-certificate";
     metrics_path = "/probe";
     params.module = [ "tenon" ];
-    static_configs = [ { targets = [ "https://${toString cfg.domain}/api/v1/health" ]; } ];
+    static_configs = [
+      {
+        targets = [ "https://${toString cfg.domain}/api/v1/health" ];
+        labels = lib.optionalAttrs cfg.proxy.caddy.internalAuthority { authority = "internal"; };
+      }
+    ];
     relabel_configs = [
       { source_labels = [ "__address__" ]; target_label = "__param_target"; }
       { source_labels = [ "__param_target" ]; target_label = "instance"; }

@@ -30,7 +30,7 @@ pub(crate) async fn push(target: &Target, path: &Path) -> anyhow::Result<bool> {
     check_name(name)?;
     let place = place(&system(path)?, name);
     let sha256 = hash(path)?;
-    let there = target.all(&place).await?;
+    let there = archived(target, &place).await?;
     if there.iter().any(|object| pushed(object, &place).0 == sha256) {
         return Ok(false);
     }
@@ -56,7 +56,7 @@ pub(crate) async fn push(target: &Target, path: &Path) -> anyhow::Result<bool> {
 pub(crate) async fn fetch(target: &Target, name: &str, path: &Path) -> anyhow::Result<bool> {
     check_name(name)?;
     let place = place(&system(path)?, name);
-    let there = target.all(&place).await?;
+    let there = archived(target, &place).await?;
     let [object] = there.as_slice() else {
         anyhow::ensure!(there.is_empty(), "the archive in {} has several segments {name}", target.place());
         return Ok(false);
@@ -134,6 +134,14 @@ pub(super) fn command(config: &Config, verb: &str) -> anyhow::Result<String> {
         quoted(&here),
         quoted(&program)
     ))
+}
+
+/// The objects of the one segment whose objects begin with `place`. A base backup leaves a note in the archive whose name
+/// begins with that of the segment it began in: `….00000028.backup`.
+async fn archived(target: &Target, place: &str) -> anyhow::Result<Vec<String>> {
+    let mut objects = target.all(place).await?;
+    objects.retain(|object| !pushed(object, place).0.contains('.'));
+    Ok(objects)
 }
 
 /// The hash in the name of an object below `place`, and what was done to the segment's bytes.

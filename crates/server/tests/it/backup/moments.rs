@@ -1,7 +1,7 @@
 //! Any moment: base backups, the archive of the write-ahead log, and a cluster that was lost.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
 };
 
@@ -88,14 +88,39 @@ async fn a_lost_cluster_comes_back_at_the_moment_that_was_noted_with_the_files_o
     stop(up);
 }
 
-#[tokio::test]
-async fn a_segment_is_archived_once_and_another_of_its_name_is_refused() {
-    let dir = directory();
-    std::fs::write(dir.path().join("t.toml"), "[backup.target]\ndirectory = 'target'\n").unwrap();
-    let cluster = dir.path().join("cluster");
+/// As much of a cluster as archiving looks at, beside settings with a target.
+fn bare_cluster(dir: &Path) -> PathBuf {
+    std::fs::write(dir.join("t.toml"), "[backup.target]\ndirectory = 'target'\n").unwrap();
+    let cluster = dir.join("cluster");
     std::fs::create_dir_all(cluster.join("pg_wal")).unwrap();
     std::fs::create_dir_all(cluster.join("global")).unwrap();
     std::fs::write(cluster.join("global/pg_control"), 42_u64.to_ne_bytes()).unwrap();
+    cluster
+}
+
+#[tokio::test]
+async fn a_note_of_a_base_backup_is_not_taken_for_the_segment_it_began_in() {
+    let dir = directory();
+    let log = bare_cluster(dir.path()).join("pg_wal");
+    let (segment, note) = ("000000010000000000000001", "000000010000000000000001.00000028.backup");
+    // In either order.
+    for name in [note, segment, note] {
+        std::fs::write(log.join(name), name).unwrap();
+        let pushed = run(dir.path(), &["wal", "push", log.join(name).to_str().unwrap()]);
+        assert_eq!(pushed.status.code(), Some(0), "{}", text(&pushed.stderr));
+    }
+    let fetched = log.join("RECOVERYXLOG");
+    for name in [segment, note] {
+        let answer = run(dir.path(), &["wal", "fetch", name, fetched.to_str().unwrap()]);
+        assert_eq!(answer.status.code(), Some(0), "{}", text(&answer.stderr));
+        assert_eq!(std::fs::read_to_string(&fetched).unwrap(), name);
+    }
+}
+
+#[tokio::test]
+async fn a_segment_is_archived_once_and_another_of_its_name_is_refused() {
+    let dir = directory();
+    let cluster = bare_cluster(dir.path());
     let (name, segment) = ("000000010000000000000001", cluster.join("pg_wal/000000010000000000000001"));
     let bytes = b"written ahead ".repeat(10_000);
     std::fs::write(&segment, &bytes).unwrap();
