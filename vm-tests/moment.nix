@@ -6,7 +6,6 @@
     { ... }:
     {
       imports = [ ./lib/machine.nix ];
-      services.tenon.backup.enable = true;
       services.tenon.backup.pointInTime.enable = true;
     };
 

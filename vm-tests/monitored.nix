@@ -46,18 +46,24 @@
         retry(lambda _: all(rule["health"] == "ok" for group in prometheus("rules")["groups"] for rule in group["rules"]), 30)
 
     with subtest("l39_every_series_that_a_rule_names_is_there"):
-        # Figures that begin with a first event of their kind.
-        machine.succeed("rm -f /var/lib/sink/*")
+        # Figures that begin with the first of their kind.
+        for unit in ["tenon-backup", "tenon-restore-drill"]:
+            machine.succeed(f"systemctl start {unit}.service")
         words = r"[a-z_]+(?:_[a-z_]+)+(?=[{\[ )]|$)"
         named = {name for rule in rules for name in re.findall(words, re.sub(r'"[^"]*"|\([a-z_, ]*\)', "", rule["query"]))}
         functions = {"histogram_quantile", "group_left", "group_right"}
-        missing = [name for name in sorted(named - functions) if not prometheus(f"series?match[]={name}".replace("[]", "%5B%5D"))]
-        assert not missing, missing
 
-    with subtest("nothing is alarming on a machine that is well, but that there is no backup yet"):
+        def missing() -> list[str]:
+            return [name for name in sorted(named - functions) if not prometheus(f"series?match%5B%5D={name}")]
+
+        machine.wait_until_succeeds("curl -fsS 127.0.0.1:9464/metrics | grep ^backup_drill_duration_seconds", timeout=60)
+        retry(lambda _: missing() == [], 20)
+
+    with subtest("nothing is alarming on a machine that is well"):
         states = {rule["name"]: rule["state"] for group in prometheus("rules")["groups"] for rule in group["rules"]}
         loud = {name for name, state in states.items() if state != "inactive"}
-        assert loud <= {"TenonBackupOld", "TenonRestoreDrillOld", "TenonScaleOut"}, loud
+        # A machine that tests run on may be busy.
+        assert loud <= {"TenonScaleOut"}, loud
 
     with subtest("a worker that is gone is noticed"):
         machine.succeed("systemctl stop tenon-worker-default.service")
