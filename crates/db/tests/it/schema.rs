@@ -39,7 +39,7 @@ async fn the_schema_written_down_is_that_of_a_migrated_database() {
     let db = TestDb::new().await;
     let mut conn = db.db().conn().await.unwrap();
     let kind = "CASE udt_name WHEN 'uuid' THEN 'Uuid' WHEN 'text' THEN 'Text' WHEN 'bool' THEN 'Bool' WHEN 'int2' THEN 'SmallInt'
-                WHEN 'int4' THEN 'Integer' WHEN 'int8' THEN 'BigInt' WHEN 'timestamptz' THEN 'Timestamptz' WHEN 'bytea' THEN 'Bytea'
+                WHEN 'int4' THEN 'Integer' WHEN 'int8' THEN 'BigInt' WHEN 'float8' THEN 'Double' WHEN 'timestamptz' THEN 'Timestamptz' WHEN 'bytea' THEN 'Bytea'
                 WHEN 'jsonb' THEN 'Jsonb' WHEN 'json' THEN 'Json' WHEN '_text' THEN 'Array<Text>' ELSE udt_name END";
     let columns: Vec<Column> = diesel::sql_query(format!(
         "SELECT table_name || '.' || column_name || ' -> ' || CASE is_nullable WHEN 'YES' THEN 'Nullable<' || {kind} || '>' ELSE {kind} END AS line

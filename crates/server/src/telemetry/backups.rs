@@ -6,7 +6,7 @@ use metrics::{Unit, describe_gauge, gauge};
 use tenon_db::{Db, backups};
 
 /// How often they are looked at.
-const BEAT: Duration = Duration::from_secs(30);
+const BEAT: Duration = Duration::from_secs(10);
 /// What there may be; nothing is told before there was one.
 const NAMES: [(&str, Unit, &str); 5] = [
     ("backup_last_success_timestamp_seconds", Unit::Seconds, "When the newest backup was whole."),

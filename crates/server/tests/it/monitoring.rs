@@ -26,8 +26,6 @@ const NOT_OURS: [&str; 9] = [
 ];
 /// Told by the blackbox exporter.
 const PROBED: &str = "probe_ssl_earliest_cert_expiry";
-/// What an instance tells only once a backup was made of it, and restored on trial.
-const OF_BACKUPS: &str = "backup_";
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(repository().join(path)).unwrap()
@@ -161,6 +159,8 @@ fn use_it(installation: &Installation, api: &Unit) {
     let wrong = json!({ "login": "nobody", "password": "something else" });
     let refused = (0..50).any(|_| stranger.post("/auth/sign-in", &wrong).unwrap().status == 429);
     assert!(refused, "too many attempts are refused");
+    installation.tenon(&["backup", "create"]);
+    installation.tenon(&["backup", "drill"]);
     installation.tenon(&["jobs", "run-now", "purge_expired"]);
     until(|| {
         let waiting = ["--json", "jobs", "list", "--state", "waiting"];
@@ -218,7 +218,7 @@ async fn l39_every_figure_that_a_page_rule_panel_or_runbook_names_is_told_and_mo
     let mut ours = BTreeSet::new();
     for (place, expression) in rules.chain(shown).chain(asked) {
         for name in names(&expression) {
-            let elsewhere = NOT_OURS.contains(&&*name) || name == PROBED || name.starts_with(OF_BACKUPS);
+            let elsewhere = NOT_OURS.contains(&&*name) || name == PROBED;
             assert!(
                 elsewhere || told.contains_key(&name),
                 "{place} names {name}, which nobody tells: {expression}"
