@@ -45,4 +45,8 @@ with subtest("what it installed can be used"):
         """ -d '{"login": "ada@example.org", "password": "correct horse battery"}'"""
     )
 
+with subtest("what it installed is backed up, and the backup can be restored"):
+    machine.succeed("systemctl start tenon-backup.service && systemctl start tenon-restore-drill.service")
+    machine.succeed("tenon backup list | grep -q full")
+
 machine.shutdown()

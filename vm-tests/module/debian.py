@@ -20,6 +20,7 @@ def bundle(plan: Plan) -> dict[str, str]:
     account = plan.content["users"]["tenon"]
     redis = plan.services["redis"]["tenon"]
     files["etc/sysusers.d/tenon.conf"] = f'u tenon - "{account["description"]}" {account["home"]}\n'
+    files["etc/tmpfiles.d/tenon.conf"] = "".join(f"{rule}\n" for rule in plan.content["tmpfiles"])
     files["etc/redis/redis-tenon.conf"] = _redis(redis)
     files["etc/caddy/Caddyfile"] = plan.services["caddy"]["configFile"]
     return files
