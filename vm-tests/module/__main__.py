@@ -4,14 +4,18 @@
 `just module --write` writes the generated files anew: expected plans, the option reference, the units for Debian.
 """
 
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from module import documents, evaluation, flake, generated, laws, mutations, package, programs, refusals  # noqa: E402
+from module.nix import EvaluationError  # noqa: E402
 from module.outcome import Failed, Skipped  # noqa: E402
 
 Check = Callable[[], None]
@@ -37,24 +41,31 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--write"]:
         generated.write()
         return 0
-    passed = failed = skipped = 0
+    asked = {
+        name: check for name, check in checks().items() if not arguments or any(word in name for word in arguments)
+    }
     begun = time.monotonic()
-    for name, check in checks().items():
-        if arguments and not any(word in name for word in arguments):
-            continue
-        try:
-            check()
-        except Skipped as reason:
-            skipped += 1
-            print(f"SKIP {name}: {reason}")
-        except Failed as problem:
-            failed += 1
-            print(f"FAILED {name}: {problem}")
-        else:
-            passed += 1
-            print(f"ok {name}")
+    # They wait for programs, mostly; the answers come in order.
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        outcomes = [(name, threads.submit(check)) for name, check in asked.items()]
+        told = [_told(name, outcome) for name, outcome in outcomes]
+    passed, failed, skipped = (told.count(kind) for kind in ("ok", "FAILED", "SKIP"))
     print(f"{passed} passed, {failed} failed, {skipped} skipped in {time.monotonic() - begun:.1f} s")
     return 1 if failed else 0
+
+
+def _told(name: str, outcome: Future[None]) -> str:
+    """Prints what became of a check, once it is known; in one word."""
+    try:
+        outcome.result()
+    except Skipped as reason:
+        print(f"SKIP {name}: {reason}", flush=True)
+        return "SKIP"
+    except (Failed, EvaluationError, OSError, subprocess.SubprocessError) as problem:
+        print(f"FAILED {name}: {problem}", flush=True)
+        return "FAILED"
+    print(f"ok {name}", flush=True)
+    return "ok"
 
 
 if __name__ == "__main__":

@@ -98,8 +98,8 @@ def secrets_are_handed_over_by_systemd(plans: dict[str, Plan]) -> None:
         demand(any(value.startswith(f"{key}:") for value in by_url), f"{key} is lost")
     for name, wanted in (("workers-only", False), ("remote-redis-queue", True)):
         if name in plans:
-            found = any(value.startswith("queue.url:") for value in plans[name].own()[0].said("LoadCredential"))
-            demand(found == wanted, f"queue.url of {name}")
+            given = any(value.startswith("queue.url:") for value in plans[name].own()[0].said("LoadCredential"))
+            demand(given == wanted, f"queue.url of {name}")
 
 
 def only_80_and_443_are_open(plans: dict[str, Plan]) -> None:

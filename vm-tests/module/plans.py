@@ -1,6 +1,7 @@
 """Plans: what a configuration would leave on a machine."""
 
 import functools
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,17 @@ def evaluate(module: Path = MODULE, library: Path | None = None, only: list[str]
     }
 
 
-@functools.cache
+_first = threading.Lock()
+
+
 def all_plans() -> dict[str, Plan]:
-    """The plans of all configurations, evaluated once."""
+    """The plans of all configurations, evaluated once, whoever asks first."""
+    with _first:
+        return _evaluated()
+
+
+@functools.cache
+def _evaluated() -> dict[str, Plan]:
     return evaluate()
 
 
