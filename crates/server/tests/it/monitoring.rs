@@ -177,6 +177,9 @@ async fn l39_every_figure_that_a_page_rule_panel_or_runbook_names_is_told_and_mo
     installation.set("TENON__SERVER__LISTEN", "127.0.0.1:0");
     // An hour would be a long test.
     installation.set("TENON__SCHEDULER__SCHEDULES__PURGE_EXPIRED__CRON", "*/2 * * * * *");
+    // Schedulers look when they start, and then now and then.
+    installation.tenon(&["backup", "create"]);
+    installation.tenon(&["backup", "drill"]);
     let start = |role| installation.start(&[role, "--metrics-listen", "127.0.0.1:0"]);
     let units = ["serve", "worker", "scheduler"].map(start);
     let before = Scrape::of(&units);
