@@ -33,6 +33,10 @@ bench what:
     cp crates/app/benches/queue/peers/* "$peers"
     TENON_BENCH_PEERS="$peers" cargo bench --package tenon-app --bench queue
 
+# Work a queue for some minutes while its workers are killed and frozen: `just soak queue 10`
+soak what minutes="10":
+    TENON_SOAK_MINUTES={{ minutes }} cargo test --package tenon-app --test it -- --ignored --exact --nocapture soak::a_{{ what }}_holds_while_its_workers_are_killed
+
 # Write every generated file anew
 gen:
     #!/usr/bin/env bash

@@ -1,3 +1,4 @@
+DROP FUNCTION job_errors_with;
 DROP TABLE outbox;
 DROP FUNCTION drop_finished_jobs_days;
 DROP FUNCTION make_finished_jobs_day;

@@ -13,8 +13,9 @@ CREATE TABLE jobs (
     lost_workers integer NOT NULL DEFAULT 0,
     correlation_id text,
     created_at timestamptz NOT NULL DEFAULT now(),
-    -- Of the last attempt, if it failed.
+    -- Of the last attempt, if it failed; and of all that did, oldest first.
     error text,
+    errors jsonb,
     -- Both while a worker holds it, neither while it waits.
     worker text,
     lease_until timestamptz,
@@ -64,6 +65,14 @@ END $$;
 CREATE TRIGGER jobs_pass_lock AFTER DELETE ON jobs
     REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION jobs_pass_lock();
 
+-- The errors of a job with one more: at most fifty, none longer than two thousand characters.
+CREATE FUNCTION job_errors_with(errors jsonb, attempt integer, at timestamptz, worker text, error text)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN error IS NULL THEN errors
+           ELSE CASE WHEN jsonb_array_length(errors) >= 50 THEN errors - 0 ELSE coalesce(errors, '[]') END
+                || jsonb_build_object('attempt', attempt, 'at', at, 'worker', worker, 'error', left(error, 2000)) END
+$$;
+
 CREATE TABLE paused_queues (
     queue text PRIMARY KEY
 );
@@ -85,6 +94,7 @@ CREATE TABLE finished_jobs (
     started_at timestamptz,
     finished_at timestamptz NOT NULL,
     error text,
+    errors jsonb,
     PRIMARY KEY (id, state, finished_at)
 ) PARTITION BY LIST (state);
 CREATE TABLE finished_jobs_dead PARTITION OF finished_jobs FOR VALUES IN ('dead');

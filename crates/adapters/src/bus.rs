@@ -35,3 +35,11 @@ pub async fn connect(config: Config) -> Result<Arc<dyn Bus>, ConnectError> {
         Config::Redis(config) => Arc::new(redis::RedisBus::connect(&config).await?),
     })
 }
+
+/// The same for a process that does its work without the bus: it need not be there yet.
+pub fn connect_lazily(config: Config) -> Result<Arc<dyn Bus>, ConnectError> {
+    Ok(match config {
+        Config::InProcess {} => Arc::new(inprocess::InProcessBus::default()),
+        Config::Redis(config) => Arc::new(redis::RedisBus::lazily(&config)?),
+    })
+}

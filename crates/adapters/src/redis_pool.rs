@@ -46,6 +46,14 @@ impl RedisConfig {
             .map_err(|e| ConnectError::caused("The Redis URL is not valid.", e))
     }
 
+    /// A pool that connects when it is asked for a connection.
+    pub(crate) fn lazy_pool(&self) -> Result<Pool, ConnectError> {
+        install_tls_provider();
+        let manager = RedisConnectionManager::new(self.url.expose().as_str())
+            .map_err(|e| ConnectError::caused("The Redis URL is not valid.", e))?;
+        Ok(bb8::Pool::builder().max_size(4).connection_timeout(PATIENCE).build_unchecked(manager))
+    }
+
     /// A pool, after one connection was made.
     pub(crate) async fn pool(&self) -> Result<Pool, ConnectError> {
         self.probe().await?;

@@ -8,12 +8,18 @@ use tenon_core::{
     Error, Result, Time,
     ids::JobId,
     page::{Items, Page},
-    ports::queue::{Cancel, QueueError},
+    ports::queue::{Cancel, QueueError, is_queue_name},
 };
-use tenon_db::{Connection, jobs::admin};
+use tenon_db::{
+    Connection,
+    jobs::{admin, figures::queues as measure},
+};
 use uuid::Uuid;
 
-pub use tenon_db::jobs::admin::{Filter, JobRow as Job, QueueRow as QueueFigures, State};
+pub use tenon_db::jobs::{
+    admin::{Filter, JobRow as Job, State},
+    figures::{Counts, QueueFigures},
+};
 
 use crate::{App, scheduler::Schedule, users::Operator};
 
@@ -136,8 +142,7 @@ pub async fn cancel(app: &App, operator: Operator<'_>, id: JobId) -> Result<Job>
 /// Pauses a queue, so that nothing of it is handed out, or resumes it.
 pub async fn pause(app: &App, operator: Operator<'_>, queue: &str, paused: bool) -> Result<()> {
     operator.check(app, &mut *app.read().await?).await?;
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if queue.is_empty() || queue.len() > 100 || !queue.chars().all(is_name) {
+    if !is_queue_name(queue) {
         return Err(Error::NotFound("queue"));
     }
     if app.queue.remote().is_none() {
@@ -157,7 +162,7 @@ pub async fn queues(app: &App, operator: Operator<'_>) -> Result<Vec<QueueFigure
 /// How every queue fares.
 pub(crate) async fn figures(app: &App, conn: &mut Connection) -> Result<Vec<QueueFigures>> {
     let now = app.now();
-    let mut rows = admin::queues(conn, now).await?;
+    let mut rows = measure(conn, now).await?;
     if let Some(there) = app.queue.remote() {
         remote::measure(there, conn, &mut rows, now).await?;
     }
@@ -171,6 +176,16 @@ async fn wake(app: &App) {
     } else {
         app.queue.notify(&[]).await;
     }
+}
+
+/// Whether the operator may watch jobs.
+pub async fn may_watch(app: &App, operator: Operator<'_>) -> Result<()> {
+    operator.check(app, &mut *app.read().await?).await
+}
+
+/// How queues fare, for those who [`may_watch`].
+pub async fn watch(app: &App) -> Result<Vec<QueueFigures>> {
+    figures(app, &mut *app.read().await?).await
 }
 
 /// Everything done regularly.

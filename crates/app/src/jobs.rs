@@ -51,7 +51,7 @@ impl Context<'_> {
         self.control.cancelled().await;
     }
 
-    /// Says how far the job is, 0 to 100, and what it is at. Administrators see it before long.
+    /// Says how far the job is, 0 to 100, and what it is at. Administrators see it before long, and so does its owner.
     pub fn progress(&self, percent: u8, note: impl Into<String>) {
         self.control.report(Progress { percent: percent.min(100), note: Some(note.into()) });
     }
@@ -109,6 +109,29 @@ impl From<tenon_db::Error> for Failure {
     }
 }
 
+/// The kinds of jobs that a process knows how to do.
+#[derive(Debug, Clone)]
+pub(crate) struct Handlers(Vec<Handler>);
+
+impl Default for Handlers {
+    fn default() -> Self {
+        Self(HANDLERS.to_vec())
+    }
+}
+
+impl Handlers {
+    /// These, and another.
+    pub(crate) fn and<J: Handle>(mut self) -> Self {
+        self.0.push(handler::<J>());
+        self
+    }
+
+    fn find(&self, name: &str) -> Option<&Handler> {
+        self.0.iter().find(|handler| handler.name == name)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Handler {
     name: &'static str,
     run: for<'a> fn(Context<'a>, serde_json::Value) -> BoxFuture<'a, Result<(), Failure>>,
@@ -123,6 +146,9 @@ const fn handler<J: Handle>() -> Handler {
         run: |cx, payload| {
             Box::pin(async move {
                 let job: J = serde_json::from_value(payload).map_err(|e| Failure::Fatal(Box::new(e)))?;
+                if let Some(owner) = job.owner() {
+                    cx.control.belongs_to(owner);
+                }
                 job.handle(cx).await
             })
         },
@@ -139,7 +165,7 @@ pub async fn run(app: &App, job: &LeasedJob, control: &Control) -> Outcome {
         job.attempt = job.attempt,
         correlation.id = job.correlation_id,
     );
-    let handler = HANDLERS.iter().find(|handler| handler.name == job.name);
+    let handler = app.handlers.find(&job.name);
     let outcome = attempt(app, job, handler, control).instrument(span.clone()).await;
     let (label, error) = match &outcome {
         Outcome::Done => ("done", None),

@@ -92,6 +92,8 @@ pub struct App {
     pub maintenance: maintenance::Maintenance,
     /// Personal access tokens used since they were last written down.
     pub(crate) token_uses: tokens::Uses,
+    /// What this process can do after the answer.
+    pub(crate) handlers: jobs::Handlers,
     /// Rung when a write of this process has put jobs into the outbox.
     outbox_filled: tokio::sync::Notify,
 }
@@ -132,8 +134,15 @@ impl App {
             settings,
             maintenance: maintenance::Maintenance::default(),
             token_uses: tokens::Uses::default(),
+            handlers: jobs::Handlers::default(),
             outbox_filled,
         }
+    }
+
+    /// The same, able to do another kind of job.
+    #[must_use]
+    pub fn handling<J: jobs::Handle>(self) -> Self {
+        Self { handlers: self.handlers.and::<J>(), ..self }
     }
 
     /// The present instant.

@@ -13,7 +13,7 @@ use tenon_core::{
 };
 use tenon_db::{
     Connection,
-    jobs::{self, admin, outbox},
+    jobs::{self, figures, outbox},
 };
 
 use crate::{App, relay};
@@ -69,8 +69,8 @@ async fn running(app: &App, queue: &dyn Queue) -> Result<usize> {
     // Leases that are over are taken back.
     queue.fetch("queue-move", &[], 0, LOOK).await.map_err(away)?;
     let Some(remote) = queue.remote() else {
-        let queues = admin::queues(&mut *app.read().await?, app.now()).await?;
-        return Ok(queues.iter().filter_map(|row| usize::try_from(row.running).ok()).sum());
+        let queues = figures::queues(&mut *app.read().await?, app.now()).await?;
+        return Ok(queues.iter().filter_map(|row| usize::try_from(row.counts.running).ok()).sum());
     };
     Ok(remote.running().await.map_err(away)?.iter().map(|(_, count)| count).sum())
 }
@@ -85,8 +85,8 @@ async fn out_of_database(app: &App, done: &mut Moved) -> Result<()> {
             .await?;
         done.moved += moved;
         if moved == 0 {
-            let queues = admin::queues(&mut *app.read().await?, app.now()).await?;
-            done.left = queues.iter().filter_map(|row| usize::try_from(row.running).ok()).sum();
+            let queues = figures::queues(&mut *app.read().await?, app.now()).await?;
+            done.left = queues.iter().filter_map(|row| usize::try_from(row.counts.running).ok()).sum();
             return Ok(());
         }
     }

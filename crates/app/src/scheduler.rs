@@ -87,7 +87,7 @@ async fn measure_queues(app: &App) -> Result<()> {
     // A queue without jobs has no row, and must not keep the figures it had.
     for queue in QUEUES {
         let row = rows.iter().find(|row| row.queue == queue);
-        let counts = row.map_or([0; 3], |row| [row.waiting, row.running, row.dead]);
+        let counts = row.map_or([0; 3], |row| [row.counts.waiting, row.counts.running, row.counts.dead]);
         for (state, jobs) in ["waiting", "running", "dead"].into_iter().zip(counts) {
             let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
             metrics::gauge!("queue_jobs", "queue" => queue, "state" => state).set(jobs);

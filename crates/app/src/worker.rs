@@ -8,6 +8,7 @@
 
 mod hands;
 mod pause;
+pub mod tidings;
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -78,6 +79,8 @@ impl Worker {
         let mut renewal: Option<BoxFuture<'_, Renewed>> = None;
         // Nothing was there when last asked.
         let mut is_dry = false;
+        // When to look again, whatever else happens meanwhile.
+        let mut next_look = Instant::now();
         let mut next_report = Instant::now();
         while !shutdown.is_cancelled() {
             let rests = self.app.maintenance.is_on();
@@ -89,7 +92,9 @@ impl Worker {
                 exchange = Some(self.exchange(hands.take_ended(), room).boxed());
             }
             let is_idle = is_dry && room > 0 && !pause.is_on();
+            let wait = next_look.saturating_duration_since(Instant::now());
             let said = hands.heard_at(next_report);
+            let news = hands.tidings.due();
             tokio::select! {
                 // Ended jobs make room first, so that an exchange tells of all of them.
                 biased;
@@ -97,7 +102,9 @@ impl Worker {
                 () = hands.one_ends() => {}
                 exchanged = current(&mut exchange) => {
                     exchange = None;
-                    is_dry = Self::note(exchanged, &mut hands, &mut pause).unwrap_or(is_dry);
+                    if let Some(found_none) = Self::note(exchanged, &mut hands, &mut pause) {
+                        (is_dry, next_look) = (found_none, Instant::now() + POLL);
+                    }
                 }
                 renewed = current(&mut renewal) => {
                     renewal = None;
@@ -108,9 +115,10 @@ impl Worker {
                     next_report = Instant::now() + PROGRESS_EVERY;
                     renewal = self.renewal(hands.beats(false));
                 }
-                () = self.app.queue.wait(&self.queues, POLL), if is_idle => is_dry = false,
+                () = self.app.queue.wait(&self.queues, wait), if is_idle => is_dry = false,
                 () = pause.over(), if pause.is_on() => is_dry = false,
                 () = self.app.maintenance.turned(!rests) => is_dry = false,
+                () = news => hands.tidings.tell(),
             }
         }
         // What is under way holds connections, and may have taken jobs that would lie until their lease ends.
@@ -147,14 +155,19 @@ impl Worker {
     fn note(exchanged: Exchanged, hands: &mut Hands, pause: &mut Pause) -> Option<bool> {
         let Exchanged { told, settled, asked, fetched } = exchanged;
         pause.after(settled.as_ref().err().or(fetched.as_ref().err()));
+        let jobs = fetched.unwrap_or_default();
+        let is_dry = (asked > 0).then_some(jobs.is_empty());
+        // What ended here may have been taken back and handed out again before the queue was told.
+        let is_over = |id: JobId| {
+            let ended = told.iter().find(|(ended, _)| *ended == id);
+            ended.is_some_and(|(_, outcome)| settled.is_err() || outcome.is_final())
+        };
+        for job in jobs.into_iter().filter(|job| !is_over(job.id)) {
+            hands.take(job);
+        }
         match settled {
             Ok(()) => hands.forget_told(),
             Err(_) => hands.keep(told),
-        }
-        let jobs = fetched.unwrap_or_default();
-        let is_dry = (asked > 0).then_some(jobs.is_empty());
-        for job in jobs {
-            hands.take(job);
         }
         is_dry
     }
@@ -212,6 +225,7 @@ impl Worker {
         if !hands.ended.is_empty() {
             self.settle_last(&mut hands).await;
         }
+        hands.tidings.close().await;
     }
 
     async fn settle_last(&self, hands: &mut Hands) {

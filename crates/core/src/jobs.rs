@@ -18,6 +18,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const PRIORITY: i16 = 0;
     /// How often it is tried before it is dead.
     const MAX_ATTEMPTS: i32 = 8;
+
+    /// Who waits for it, and is told how far it is.
+    fn owner(&self) -> Option<UserId> {
+        None
+    }
 }
 
 /// Every queue a worker takes from unless told otherwise.
@@ -141,4 +146,8 @@ pub struct LinkInvitations {
 
 impl Job for LinkInvitations {
     const NAME: &'static str = "link_invitations";
+
+    fn owner(&self) -> Option<UserId> {
+        Some(self.user_id)
+    }
 }

@@ -8,6 +8,7 @@
 
 pub mod admin;
 mod fetch;
+pub mod figures;
 pub mod history;
 pub mod notices;
 pub mod outbox;

@@ -26,7 +26,9 @@ mod workspace_invitations;
 mod workspace_members;
 mod workspaces;
 
-pub(crate) use self::{attachments::AttachmentView, comments::CommentView, stories::StoryView};
+pub(crate) use self::{
+    attachments::AttachmentView, comments::CommentView, jobs::QueueView, stories::StoryView,
+};
 use crate::endpoint::Api;
 
 /// Every operation of the API.

@@ -3,6 +3,7 @@
 //! The log is the only source of a change. Bells on the bus say that there is something new and bring it along; when
 //! one is missing, the gap is read from the log, and heads are polled in case the last bell was the one lost.
 
+mod board;
 mod channel;
 pub mod frames;
 mod hub;

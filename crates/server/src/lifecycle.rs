@@ -75,8 +75,11 @@ impl Lifecycle {
         work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
         let this = self.clone();
+        // On a task of its own, so that a panic is seen.
+        let work = self.tasks.spawn(work);
         self.tasks.spawn(async move {
-            let result = work.await.with_context(|| format!("the {name} failed"));
+            let result = work.await.unwrap_or_else(|panic| Err(panic.into()));
+            let result = result.with_context(|| format!("the {name} failed"));
             let failure = match result {
                 Ok(()) if this.stopping.is_cancelled() => return,
                 Ok(()) => anyhow::anyhow!("the {name} ended by itself"),
@@ -185,6 +188,14 @@ mod tests {
         assert_eq!(grace_of_work(Duration::from_secs(30)), Duration::from_secs(27));
         assert_eq!(grace_of_work(Duration::from_secs(2)), Duration::from_millis(1500));
         assert_eq!(grace_of_work(Duration::ZERO), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn the_panic_of_an_essential_task_stops_and_fails_the_process() {
+        let lifecycle = Lifecycle::begin().unwrap();
+        lifecycle.essential("worker", async { panic!("the roof came down") });
+        let error = format!("{:#}", lifecycle.run(GRACE).await.unwrap_err());
+        assert!(error.starts_with("the worker failed: ") && error.contains("panicked"), "{error}");
     }
 
     #[tokio::test]

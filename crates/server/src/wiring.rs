@@ -7,7 +7,7 @@ use tenon_adapters::{
     blob, bus, cache, clock::SystemClock, limiter, mail, queue, randomness::SystemRandomness,
 };
 use tenon_app::{App, Keys, Parts, Settings, settings::PasswordCost};
-use tenon_core::ports::clock::Clock;
+use tenon_core::ports::{bus::Bus, cache::Cache, clock::Clock, limiter::Limiter};
 use tenon_db::Db;
 use tenon_http::{
     frame::{Limits, Settings as HttpSettings},
@@ -22,6 +22,34 @@ use crate::{
 /// The application over `db`, with the configured adapters.
 pub(crate) async fn app(config: &Config, db: Db) -> anyhow::Result<Arc<App>> {
     let clock = clock();
+    let around = Around {
+        bus: bus::connect(config.bus.clone()).await?,
+        limiter: limiter::connect(config.limiter.clone(), clock.clone()).await?,
+        cache: cache::connect(config.cache.clone(), clock.clone()).await?,
+    };
+    with(config, db, clock, around).await
+}
+
+/// The same for a process that answers no requests: nothing is limited or cached there, and its work goes on while the
+/// bus is away.
+pub(crate) async fn app_without_requests(config: &Config, db: Db) -> anyhow::Result<Arc<App>> {
+    let clock = clock();
+    let around = Around {
+        bus: bus::connect_lazily(config.bus.clone())?,
+        limiter: limiter::connect(limiter::Config::default(), clock.clone()).await?,
+        cache: cache::connect(cache::Config::default(), clock.clone()).await?,
+    };
+    with(config, db, clock, around).await
+}
+
+/// What is around the answering of requests.
+struct Around {
+    bus: Arc<dyn Bus>,
+    limiter: Arc<dyn Limiter>,
+    cache: Arc<dyn Cache>,
+}
+
+async fn with(config: &Config, db: Db, clock: Arc<dyn Clock>, around: Around) -> anyhow::Result<Arc<App>> {
     let randomness = Arc::new(SystemRandomness);
     let keys = keys::load(&config.auth.signing_keys, &config.data_dir.join("keys"), &*randomness)?;
     let queue = queue::connect(&config.queue, &db, clock.clone()).await?;
@@ -30,9 +58,9 @@ pub(crate) async fn app(config: &Config, db: Db) -> anyhow::Result<Arc<App>> {
         blobs: blob::connect(config.storage.clone()).await?,
         queue,
         mailer: mail::connect(config.mail.clone(), clock.clone()).await?,
-        bus: bus::connect(config.bus.clone()).await?,
-        limiter: limiter::connect(config.limiter.clone(), clock.clone()).await?,
-        cache: cache::connect(config.cache.clone(), clock.clone()).await?,
+        bus: around.bus,
+        limiter: around.limiter,
+        cache: around.cache,
         clock,
         randomness,
         keys: Keys::new(keys).map_err(anyhow::Error::msg)?,

@@ -28,6 +28,12 @@ impl RedisBus {
         let pool = config.pool().await?;
         Ok(Self { pool, client: config.client()?, prefix: config.prefix.clone() })
     }
+
+    /// Without looking whether Redis is there.
+    pub(super) fn lazily(config: &RedisConfig) -> Result<Self, ConnectError> {
+        let pool = config.lazy_pool()?;
+        Ok(Self { pool, client: config.client()?, prefix: config.prefix.clone() })
+    }
 }
 
 #[async_trait]

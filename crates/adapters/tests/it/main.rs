@@ -9,5 +9,6 @@ mod limiter;
 mod mail;
 mod matrix;
 mod queue;
+mod queue_model;
 mod queue_redis;
 mod saboteurs;

@@ -16,7 +16,7 @@ use tenon_core::{
 };
 use tenon_db::{
     Db,
-    jobs::{self, admin, history, notices},
+    jobs::{self, admin, figures, history, notices},
     transaction,
 };
 use tenon_testkit::{
@@ -156,8 +156,10 @@ async fn a_dead_job_can_be_retried_or_discarded() {
     t.queue.settle("w", vec![(again.id, dead()), (never.id, dead())]).await.unwrap();
     let mut conn = t.database.db().conn().await.unwrap();
     let now = t.clock.now();
-    let queues = admin::queues(&mut conn, now).await.unwrap();
-    assert_eq!((queues[0].waiting, queues[0].running, queues[0].dead), (0, 0, 2));
+    let queues = figures::queues(&mut conn, now).await.unwrap();
+    let counts = figures::Counts { waiting: 0, running: 0, dead: 2 };
+    assert_eq!(queues[0].counts, counts);
+    assert_eq!(queues[0].names, [(again.name.clone(), counts)]);
     assert!(admin::retry(&mut conn, again.id, now).await.unwrap());
     assert!(!admin::retry(&mut conn, again.id, now).await.unwrap());
     assert!(admin::discard(&mut conn, never.id).await.unwrap());
@@ -167,6 +169,35 @@ async fn a_dead_job_can_be_retried_or_discarded() {
     let seen: Vec<_> =
         rows.iter().map(|row| (row.state.as_str(), row.attempts, row.error.as_deref())).collect();
     assert_eq!(seen, [("running", 1, Some("broken"))]);
+}
+
+#[tokio::test]
+async fn every_failed_attempt_is_remembered_through_a_retry_by_hand() {
+    let t = Test::new().await;
+    let job = NewJob { max_attempts: 3, ..t.job() };
+    t.queue.push(vec![job.clone()]).await.unwrap();
+    t.fetch(1).await;
+    let at = t.clock.now();
+    t.queue.settle("w", vec![(job.id, Outcome::Retry { at, error: "the first".to_owned() })]).await.unwrap();
+    t.fetch(1).await;
+    t.clock.advance(Duration::from_mins(1));
+    t.fetch(1).await;
+    t.queue.settle("w", vec![(job.id, Outcome::Retry { at, error: "x".repeat(5000) })]).await.unwrap();
+    let mut conn = t.database.db().conn().await.unwrap();
+    assert!(admin::retry(&mut conn, job.id, t.clock.now()).await.unwrap());
+    t.fetch(1).await;
+    t.queue.settle("w", vec![(job.id, Outcome::Done)]).await.unwrap();
+    let row = admin::find(&mut conn, job.id).await.unwrap().unwrap();
+    let errors = row.errors.unwrap();
+    let told: Vec<_> =
+        errors.as_array().unwrap().iter().map(|error| (&error["attempt"], &error["worker"])).collect();
+    assert_eq!(told, [(&json!(1), &json!("w")), (&json!(2), &json!("w")), (&json!(3), &json!("w"))]);
+    assert_eq!(
+        (&errors[0]["error"], errors[2]["error"].as_str().unwrap().len()),
+        (&json!("the first"), 2000)
+    );
+    assert!(errors[1]["error"].as_str().unwrap().contains("vanished"));
+    assert_eq!(row.state, "done");
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use tenon_core::{
 use tenon_db::{
     Connection,
     jobs::{
-        admin::{self, JobRow, QueueRow, State},
+        admin::{self, JobRow, State},
+        figures::QueueFigures,
         outbox,
     },
 };
@@ -115,15 +116,15 @@ pub(super) async fn catch_up(app: &App) -> Result<()> {
 pub(super) async fn measure(
     remote: &dyn Remote,
     conn: &mut Connection,
-    rows: &mut [QueueRow],
+    rows: &mut [QueueFigures],
     now: Time,
 ) -> Result<()> {
     let unavailable = |e: QueueError| refused(e);
     for (queue, running) in remote.running().await.map_err(unavailable)? {
         if let Some(row) = rows.iter_mut().find(|row| row.queue == queue) {
-            let running = i64::try_from(running).unwrap_or(i64::MAX).min(row.waiting);
-            row.waiting -= running;
-            row.running += running;
+            let running = i64::try_from(running).unwrap_or(i64::MAX).min(row.counts.waiting);
+            row.counts.waiting -= running;
+            row.counts.running += running;
         }
     }
     let oldest = outbox::after(conn, 0, OLDEST).await?;

@@ -1,8 +1,11 @@
 //! The line between a running job and the worker that holds it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
-use tenon_core::ports::queue::Progress;
+use tenon_core::{ids::UserId, ports::queue::Progress};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -10,8 +13,16 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Default)]
 pub struct Control {
     cancel: CancellationToken,
-    latest: Arc<Mutex<Option<Progress>>>,
+    said: Arc<Said>,
     heard: Arc<Notify>,
+}
+
+/// What a job said of itself.
+#[derive(Debug, Default)]
+struct Said {
+    latest: Mutex<Option<Progress>>,
+    owner: OnceLock<UserId>,
+    has_reported: AtomicBool,
 }
 
 impl Control {
@@ -27,11 +38,22 @@ impl Control {
 
     /// What was said since last asked.
     pub fn take_progress(&self) -> Option<Progress> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.said.latest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Somebody waits for the job.
+    pub(super) fn belongs_to(&self, owner: UserId) {
+        self.said.owner.get_or_init(|| owner);
+    }
+
+    /// Who waits for the job, once it has said how far it is: of what takes no time nobody wants to hear.
+    pub(crate) fn owner_who_heard(&self) -> Option<UserId> {
+        self.said.owner.get().copied().filter(|_| self.said.has_reported.load(Ordering::SeqCst))
     }
 
     pub(super) fn report(&self, progress: Progress) {
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        self.said.has_reported.store(true, Ordering::SeqCst);
+        *self.said.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
         self.heard.notify_one();
     }
 

@@ -20,7 +20,8 @@ const DEAD_JOBS: Duration = Duration::from_hours(7 * 24);
 
 /// Calls a batch until it removes less than it may.
 macro_rules! drain {
-    ($cx:ident, $what:literal, $batch:expr, |$conn:ident, $now:ident| $remove:expr) => {
+    ($cx:ident, $percent:literal, $what:literal, $batch:expr, |$conn:ident, $now:ident| $remove:expr) => {
+        $cx.progress($percent, $what);
         loop {
             let removed = $cx
                 .app
@@ -45,13 +46,20 @@ impl Handle for PurgeExpired {
         let purged = accounts::purge(cx.app, &cx.correlation_id()).await?;
         tracing::info!(?purged, "Removed what of accounts had ended.");
         let trash = cx.app.settings.trash;
-        drain!(cx, "stories", BATCH, |conn, now| purge::stories(conn, now - trash, now, BATCH));
+        drain!(cx, 10, "stories", BATCH, |conn, now| purge::stories(conn, now - trash, now, BATCH));
         // One at a time: everything in a project goes with it.
-        drain!(cx, "projects", 1, |conn, now| purge::projects(conn, now - trash, now, 1));
-        drain!(cx, "workspaces", BATCH, |conn, now| purge::workspaces(conn, now - trash, BATCH));
-        drain!(cx, "jobs", BATCH, |conn, now| history::prune(conn, now - DONE_JOBS, now - DEAD_JOBS, BATCH));
-        drain!(cx, "ticks", BATCH, |conn, _now| schedules::prune(conn, BATCH));
+        drain!(cx, 25, "projects", 1, |conn, now| purge::projects(conn, now - trash, now, 1));
+        drain!(cx, 50, "workspaces", BATCH, |conn, now| purge::workspaces(conn, now - trash, BATCH));
+        drain!(cx, 60, "jobs", BATCH, |conn, now| history::prune(
+            conn,
+            now - DONE_JOBS,
+            now - DEAD_JOBS,
+            BATCH
+        ));
+        drain!(cx, 75, "ticks", BATCH, |conn, _now| schedules::prune(conn, BATCH));
+        cx.progress(80, "days of jobs");
         turn_job_days(cx).await?;
+        cx.progress(90, "files");
         unlink_blobs(cx).await
     }
 }

@@ -16,6 +16,7 @@ use tokio::{
     time::Instant,
 };
 
+use super::tidings::Tidings;
 use crate::{
     App,
     jobs::{self, Control},
@@ -38,9 +39,11 @@ pub(super) struct Hands {
     /// What a job takes, the latest counting most; none before the first.
     takes: Option<Duration>,
     heard: Arc<Notify>,
+    pub(super) tidings: Tidings,
 }
 
 struct Running {
+    job: Arc<LeasedJob>,
     task: AbortHandle,
     control: Control,
     began: Instant,
@@ -49,6 +52,7 @@ struct Running {
 impl Hands {
     pub(super) fn new(app: Arc<App>, concurrency: usize, prefetch: usize) -> Self {
         Self {
+            tidings: Tidings::new(app.clone()),
             app,
             concurrency: concurrency.max(1),
             prefetch,
@@ -77,7 +81,16 @@ impl Hands {
         usize::try_from(within).unwrap_or(usize::MAX).saturating_mul(self.concurrency).min(self.prefetch)
     }
 
+    /// Takes a job. One that is here already had lost its lease, to nobody: it goes on, and is not begun again beside
+    /// itself.
     pub(super) fn take(&mut self, job: LeasedJob) {
+        let id = job.id;
+        let is_here = self.running.contains_key(&id)
+            || self.next.iter().any(|next| next.id == id)
+            || self.ended.iter().any(|(ended, _)| *ended == id);
+        if is_here {
+            return;
+        }
         self.next.push_back(job);
         self.begin();
     }
@@ -87,11 +100,13 @@ impl Hands {
         while self.running.len() < self.concurrency
             && let Some(job) = self.next.pop_front()
         {
-            let (app, id) = (self.app.clone(), job.id);
+            let (app, id, job) = (self.app.clone(), job.id, Arc::new(job));
+            self.tidings.begins(&job);
+            let mine = job.clone();
             let control = Control::ringing(self.heard.clone());
             let line = control.clone();
-            let task = self.tasks.spawn(async move { (job.id, jobs::run(&app, &job, &line).await) });
-            self.running.insert(id, Running { task, control, began: Instant::now() });
+            let task = self.tasks.spawn(async move { (id, jobs::run(&app, &mine, &line).await) });
+            self.running.insert(id, Running { job, task, control, began: Instant::now() });
         }
     }
 
@@ -120,6 +135,7 @@ impl Hands {
         if let Ok((id, outcome)) = ended
             && let Some(running) = self.running.remove(&id)
         {
+            self.tidings.ends(&running.job, &outcome, running.control.owner_who_heard());
             let took = running.began.elapsed();
             self.takes = Some(self.takes.map_or(took, |before| (before * 7 + took) / 8));
             self.ended.push((id, outcome));
@@ -145,9 +161,13 @@ impl Hands {
     }
 
     /// Signs of life: for everything leased, or only for what has something to say.
-    pub(super) fn beats(&self, all: bool) -> Vec<Beat> {
+    pub(super) fn beats(&mut self, all: bool) -> Vec<Beat> {
+        let tidings = &mut self.tidings;
         let running = self.running.iter().filter_map(|(id, running)| {
             let progress = running.control.take_progress();
+            if let Some(progress) = &progress {
+                tidings.is_at(&running.job, progress, running.control.owner_who_heard());
+            }
             (all || progress.is_some()).then_some(Beat { id: *id, progress })
         });
         let ended = self.ended.iter().map(|(id, _)| *id);

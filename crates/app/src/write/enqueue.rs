@@ -6,7 +6,7 @@ use tenon_core::{
     Error, Result, Time,
     ids::JobId,
     jobs::Job,
-    ports::queue::{Capabilities, MAX_PAYLOAD_BYTES, NewJob},
+    ports::queue::{Capabilities, MAX_PAYLOAD_BYTES, NewJob, is_queue_name},
 };
 
 use super::Tx;
@@ -103,6 +103,9 @@ impl Options {
         job.lock = self.supported("locks", self.lock.as_ref(), can.locks)?;
         job.unique_key = self.supported("unique keys", self.unique_key.as_ref(), can.unique_keys)?;
         let wrong = |what: String| Err(Error::internal(format!("job {}: {what}", job.name)));
+        if !is_queue_name(&job.queue) {
+            return wrong(format!("{:?} is no name of a queue", job.queue));
+        }
         if !(-100..=100).contains(&job.priority) {
             return wrong(format!("a priority is from -100 to 100, not {}", job.priority));
         }

@@ -119,5 +119,9 @@ async fn what_no_queue_would_take_is_refused_with_the_write() {
     assert!(said.contains("a priority is from -100 to 100, not 101"), "{said}");
     let said = refused(mail("x"), Options::default().max_attempts(0)).await;
     assert!(said.contains("at least once"), "{said}");
+    for name in ["", "two words", "ü", "x'; DROP TABLE jobs; --", &"x".repeat(101)] {
+        let said = refused(mail("x"), Options::default().queue(name)).await;
+        assert!(said.contains("is no name of a queue"), "{said}");
+    }
     assert!(fetch(&*queue, "mail").await.is_empty(), "nothing of those writes is there");
 }

@@ -9,11 +9,13 @@ use tenon_app::{
 };
 use tenon_core::{
     ports::{
+        clock::Clock,
         mail::{Mail, MailError, Mailer},
         queue::Queue,
     },
     secrets::Secret,
 };
+use tenon_db::Db;
 use tenon_testkit::{TestDb, clock::FakeClock};
 use tokio::sync::Semaphore;
 
@@ -39,7 +41,8 @@ impl House {
 
     /// The same house with other schedules.
     pub(crate) async fn scheduling(&self, schedules: Schedules) -> Arc<App> {
-        let parts = parts(&self.db, &self.clock, self.queue.clone(), self.post.clone()).await;
+        let (db, clock) = (self.db.db().clone(), Arc::new(self.clock.clone()));
+        let parts = parts(db, clock, self.queue.clone(), self.post.clone()).await;
         let settings = Settings { schedules, ..parts.settings };
         Arc::new(App::new(Parts { settings, ..parts }))
     }
@@ -52,15 +55,20 @@ pub(crate) async fn app(
     queue: Arc<dyn Queue>,
     mailer: Arc<dyn Mailer>,
 ) -> Arc<App> {
-    Arc::new(App::new(parts(db, clock, queue, mailer).await))
+    Arc::new(App::new(parts(db.db().clone(), Arc::new(clock.clone()), queue, mailer).await))
 }
 
-async fn parts(db: &TestDb, clock: &FakeClock, queue: Arc<dyn Queue>, mailer: Arc<dyn Mailer>) -> Parts {
-    let clock = Arc::new(clock.clone());
+/// What an application is made of.
+pub(crate) async fn parts(
+    db: Db,
+    clock: Arc<dyn Clock>,
+    queue: Arc<dyn Queue>,
+    mailer: Arc<dyn Mailer>,
+) -> Parts {
     let keys =
         Keys::new(vec![SigningKey { kid: "test".to_owned(), secret: Secret::new(vec![7; 32]) }]).unwrap();
     Parts {
-        db: db.db().clone(),
+        db,
         blobs: blob::connect(blob::Config::Memory {}).await.unwrap(),
         queue,
         mailer,

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod enqueue;
+mod faults;
 mod harness;
 mod idempotency;
 mod mail;
@@ -11,4 +12,7 @@ mod purge;
 mod queue_move;
 mod relay;
 mod scheduler;
+mod soak;
+mod tidings;
+mod toil;
 mod worker;

@@ -268,7 +268,7 @@ async fn administrators_see_and_change_jobs_of_a_queue_elsewhere() {
         ("running", Some("w"), 1)
     );
     let figures = job_admin::queues(app, System).await.unwrap();
-    assert_eq!((figures[0].waiting, figures[0].running, figures[0].dead), (0, 1, 0));
+    assert_eq!(figures[0].counts, job_admin::Counts { waiting: 0, running: 1, dead: 0 });
     let filter = Filter { state: Some(State::Running), ..Filter::default() };
     assert_eq!(job_admin::list(app, System, &filter, &page).await.unwrap().items.len(), 1);
     assert_eq!(job_admin::list(app, System, &waiting, &page).await.unwrap().items.len(), 0);

@@ -353,6 +353,23 @@ async fn the_relay_forwards_at_once_and_a_worker_runs_it() {
 }
 
 #[tokio::test]
+async fn two_workers_of_one_name_do_each_job_once() {
+    let house = House::new().await;
+    house.queue.push((0..200).map(|_| note(&house)).collect()).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let test = async {
+        eventually("all are sent", async || house.post.sent().len() >= 200).await;
+        shutdown.cancel();
+    };
+    let twin = || Worker { prefetch: 20, ..worker(&house, 2) };
+    tokio::join!(twin().run(shutdown.clone()), twin().run(shutdown.clone()), test);
+    let ids: std::collections::HashSet<String> =
+        house.post.sent().into_iter().map(|mail| mail.message_id).collect();
+    assert_eq!((ids.len(), house.post.sent().len()), (200, 200));
+    assert!(outcomes(&house).await.is_empty(), "and none is left");
+}
+
+#[tokio::test]
 async fn jobs_in_the_database_need_no_relay() {
     let house = House::new().await;
     let clock = std::sync::Arc::new(house.clock.clone());

@@ -13,6 +13,12 @@ use crate::{BoxError, Time, ids::JobId};
 /// Payloads are at most this long, in bytes of JSON.
 pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 
+/// Whether a queue can be called that: up to 100 letters, digits, `_`, `-` and `.`.
+pub fn is_queue_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    (1..=100).contains(&name.len()) && name.chars().all(fits)
+}
+
 /// A job to be enqueued.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewJob {
@@ -84,6 +90,13 @@ pub enum Outcome {
     Released,
     /// Stopped because somebody asked for it.
     Cancelled,
+}
+
+impl Outcome {
+    /// Whether the job has ended, whatever attempts it has left.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Done | Self::Dead { .. } | Self::Cancelled)
+    }
 }
 
 /// How far a running job is.

@@ -100,6 +100,9 @@ pub struct JobRow {
     /// Why it last failed.
     #[diesel(sql_type = st::Nullable<st::Text>)]
     pub error: Option<String>,
+    /// Each failed attempt, oldest first: its number, when, by which worker, why.
+    #[diesel(sql_type = st::Nullable<st::Jsonb>)]
+    pub errors: Option<serde_json::Value>,
     /// Jobs of one lock run one after another.
     #[diesel(sql_type = st::Nullable<st::Text>)]
     pub lock: Option<String>,
@@ -128,20 +131,20 @@ pub async fn list(
     let rows = sql("SELECT * FROM (
            SELECT id, queue, name, payload, CASE WHEN worker IS NULL THEN 'waiting' ELSE 'running' END AS state,
                   priority, run_at, attempts, max_attempts, correlation_id, worker, created_at, started_at,
-                  NULL::timestamptz AS finished_at, error, lock, unique_key, cancel_asked, progress, progress_note
+                  NULL::timestamptz AS finished_at, error, errors, lock, unique_key, cancel_asked, progress, progress_note
            FROM jobs
            UNION ALL
            SELECT id, job->>'queue' AS queue, job->>'name' AS name, job->'payload' AS payload, 'waiting' AS state,
                   (job->>'priority')::smallint AS priority, (job->>'run_at')::timestamptz AS run_at,
                   coalesce((job->>'attempts')::integer, 0) AS attempts, (job->>'max_attempts')::integer AS max_attempts,
                   job->>'correlation_id' AS correlation_id, NULL AS worker, created_at, NULL::timestamptz AS started_at,
-                  NULL::timestamptz AS finished_at, refusal AS error, job->>'lock' AS lock,
+                  NULL::timestamptz AS finished_at, refusal AS error, NULL::jsonb AS errors, job->>'lock' AS lock,
                   job->>'unique_key' AS unique_key, false AS cancel_asked, NULL::smallint AS progress,
                   NULL AS progress_note
            FROM outbox
            UNION ALL
            SELECT id, queue, name, payload, state, priority, NULL, attempts, max_attempts, correlation_id, NULL,
-                  created_at, started_at, finished_at, error, lock, NULL, false, NULL, NULL
+                  created_at, started_at, finished_at, error, errors, lock, NULL, false, NULL, NULL
            FROM finished_jobs
          ) j
          WHERE ($1 IS NULL OR j.state = $1) AND ($2 IS NULL OR j.queue = $2) AND ($3 IS NULL OR j.name = $3)
@@ -161,20 +164,20 @@ pub async fn list(
 pub async fn find(conn: &mut AsyncPgConnection, job: JobId) -> Result<Option<JobRow>> {
     let rows: Vec<JobRow> = sql("SELECT id, queue, name, payload, CASE WHEN worker IS NULL THEN 'waiting' ELSE 'running' END AS state,
                 priority, run_at, attempts, max_attempts, correlation_id, worker, created_at, started_at,
-                NULL::timestamptz AS finished_at, error, lock, unique_key, cancel_asked, progress, progress_note
+                NULL::timestamptz AS finished_at, error, errors, lock, unique_key, cancel_asked, progress, progress_note
          FROM jobs WHERE id = $1
          UNION ALL
          SELECT id, job->>'queue' AS queue, job->>'name' AS name, job->'payload' AS payload, 'waiting' AS state,
                   (job->>'priority')::smallint AS priority, (job->>'run_at')::timestamptz AS run_at,
                   coalesce((job->>'attempts')::integer, 0) AS attempts, (job->>'max_attempts')::integer AS max_attempts,
                   job->>'correlation_id' AS correlation_id, NULL AS worker, created_at, NULL::timestamptz AS started_at,
-                  NULL::timestamptz AS finished_at, refusal AS error, job->>'lock' AS lock,
+                  NULL::timestamptz AS finished_at, refusal AS error, NULL::jsonb AS errors, job->>'lock' AS lock,
                   job->>'unique_key' AS unique_key, false AS cancel_asked, NULL::smallint AS progress,
                   NULL AS progress_note
            FROM outbox WHERE id = $1
          UNION ALL
          SELECT id, queue, name, payload, state, priority, NULL, attempts, max_attempts, correlation_id, NULL,
-                created_at, started_at, finished_at, error, lock, NULL, false, NULL, NULL
+                created_at, started_at, finished_at, error, errors, lock, NULL, false, NULL, NULL
          FROM finished_jobs WHERE id = $1")
     .bind::<st::Uuid, _>(job.uuid())
     .load(conn)
@@ -187,8 +190,8 @@ pub async fn retry(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Resul
     let changed = sql("WITH dead AS (
            DELETE FROM finished_jobs WHERE id = $1 AND state = 'dead' RETURNING *
          )
-         INSERT INTO jobs (id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, created_at, error)
-         SELECT id, queue, name, payload, priority, $2, max_attempts, correlation_id, lock, created_at, error FROM dead")
+         INSERT INTO jobs (id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, created_at, error, errors)
+         SELECT id, queue, name, payload, priority, $2, max_attempts, correlation_id, lock, created_at, error, errors FROM dead")
     .bind::<st::Uuid, _>(job.uuid())
     .bind::<st::Timestamptz, _>(now)
     .execute(conn)
@@ -228,9 +231,9 @@ async fn take_back(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Resul
            DELETE FROM jobs WHERE id = $1 AND worker IS NULL RETURNING *
          )
          INSERT INTO finished_jobs (id, queue, name, payload, priority, state, attempts, max_attempts,
-                                    correlation_id, lock, created_at, started_at, finished_at, error)
+                                    correlation_id, lock, created_at, started_at, finished_at, error, errors)
          SELECT id, queue, name, payload, priority, 'cancelled', attempts, max_attempts,
-                correlation_id, lock, created_at, started_at, $2, error
+                correlation_id, lock, created_at, started_at, $2, error, errors
          FROM cancelled")
     .bind::<st::Uuid, _>(job.uuid())
     .bind::<st::Timestamptz, _>(now)
@@ -270,51 +273,4 @@ pub async fn run_now(conn: &mut AsyncPgConnection, job: JobId, now: Time) -> Res
         .execute(conn)
         .await?;
     Ok(changed == 1)
-}
-
-/// How a queue fares.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct QueueRow {
-    /// Its name.
-    #[diesel(sql_type = st::Text)]
-    pub queue: String,
-    /// Ready or delayed.
-    #[diesel(sql_type = st::BigInt)]
-    pub waiting: i64,
-    /// In workers' hands.
-    #[diesel(sql_type = st::BigInt)]
-    pub running: i64,
-    /// Given up.
-    #[diesel(sql_type = st::BigInt)]
-    pub dead: i64,
-    /// Hands out nothing.
-    #[diesel(sql_type = st::Bool)]
-    pub paused: bool,
-    /// Since when the job has been ready that has been ready longest.
-    #[diesel(sql_type = st::Nullable<st::Timestamptz>)]
-    pub ready_since: Option<Time>,
-}
-
-/// Every queue that has a job, alive or dead, or is paused, in order of its name.
-pub async fn queues(conn: &mut AsyncPgConnection, now: Time) -> Result<Vec<QueueRow>> {
-    let rows = sql("SELECT queue, sum(waiting)::bigint AS waiting, sum(running)::bigint AS running,
-                sum(dead)::bigint AS dead, bool_or(paused) AS paused, min(ready_since) AS ready_since
-         FROM (
-           SELECT queue, count(*) FILTER (WHERE worker IS NULL) AS waiting, count(worker) AS running, 0 AS dead, false AS paused,
-                  min(run_at) FILTER (WHERE worker IS NULL AND run_at <= $1) AS ready_since
-           FROM jobs GROUP BY queue
-           UNION ALL
-           SELECT job->>'queue', count(*), 0, 0, false,
-                  min((job->>'run_at')::timestamptz) FILTER (WHERE (job->>'run_at')::timestamptz <= $1)
-           FROM outbox GROUP BY job->>'queue'
-           UNION ALL
-           SELECT queue, 0, 0, count(*), false, NULL FROM finished_jobs WHERE state = 'dead' GROUP BY queue
-           UNION ALL
-           SELECT queue, 0, 0, 0, true, NULL FROM paused_queues
-         ) q
-         GROUP BY queue ORDER BY queue")
-    .bind::<st::Timestamptz, _>(now)
-    .load(conn)
-    .await?;
-    Ok(rows)
 }

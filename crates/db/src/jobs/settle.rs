@@ -39,9 +39,9 @@ async fn complete(
            DELETE FROM jobs WHERE id = ANY($2) AND worker = $1 RETURNING *
          )
          INSERT INTO finished_jobs (id, queue, name, payload, priority, state, attempts, max_attempts,
-                                    correlation_id, lock, created_at, started_at, finished_at)
+                                    correlation_id, lock, created_at, started_at, finished_at, errors)
          SELECT id, queue, name, payload, priority, 'done', attempts, max_attempts,
-                correlation_id, lock, created_at, started_at, $3
+                correlation_id, lock, created_at, started_at, $3, errors
          FROM ended")
     .bind::<st::Text, _>(worker)
     .bind::<st::Array<st::Uuid>, _>(done.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
@@ -59,33 +59,38 @@ async fn settle_other(
 ) -> Result<()> {
     let ids: Vec<Uuid> = outcomes.iter().map(|(id, _)| id.uuid()).collect();
     let told: Vec<Told<'_>> = outcomes.iter().map(|(_, outcome)| Told::from(outcome)).collect();
-    // One that goes back to wait gives up its key when another came to wait under it meanwhile.
+    // One that goes back to wait gives up its key when another came to wait under it meanwhile, or does so before it.
     sql("WITH told AS MATERIALIZED (
-           SELECT j.id, t.run_at, t.error,
+           SELECT j.id, j.unique_key, t.place, t.run_at, t.error,
                   CASE WHEN t.state IN ('retry', 'released') AND j.cancel_asked THEN 'cancelled'
                        WHEN t.state = 'retry' AND j.attempts >= j.max_attempts THEN 'dead'
                        ELSE t.state END AS state
-           FROM unnest($2, $3, $4, $5) AS t(id, state, run_at, error)
+           FROM unnest($2, $3, $4, $5) WITH ORDINALITY AS t(id, state, run_at, error, place)
            JOIN jobs j ON j.id = t.id
            WHERE j.worker = $1
            ORDER BY j.id
            FOR UPDATE OF j
+         ), back AS (
+           SELECT *, row_number() OVER (PARTITION BY unique_key ORDER BY place) AS turn
+           FROM told WHERE state IN ('retry', 'released')
          ), waiting AS (
            UPDATE jobs j SET worker = NULL, lease_until = NULL, error = coalesce(t.error, j.error),
+                  errors = job_errors_with(j.errors, j.attempts, $6, $1, t.error),
                   progress = NULL, progress_note = NULL,
                   run_at = CASE t.state WHEN 'retry' THEN t.run_at ELSE j.run_at END,
                   attempts = CASE t.state WHEN 'released' THEN j.attempts - 1 ELSE j.attempts END,
-                  unique_key = CASE WHEN NOT EXISTS (SELECT FROM jobs o WHERE o.unique_key = j.unique_key
-                                                     AND o.worker IS NULL) THEN j.unique_key END
-           FROM told t WHERE j.id = t.id AND t.state IN ('retry', 'released')
+                  unique_key = CASE WHEN t.turn = 1 AND NOT EXISTS (SELECT FROM jobs o WHERE o.unique_key = j.unique_key
+                                                                    AND o.worker IS NULL) THEN j.unique_key END
+           FROM back t WHERE j.id = t.id
          ), ended AS (
            DELETE FROM jobs j USING told t WHERE j.id = t.id AND t.state IN ('done', 'dead', 'cancelled')
            RETURNING j.*, t.state, t.error AS last_error
          )
          INSERT INTO finished_jobs (id, queue, name, payload, priority, state, attempts, max_attempts,
-                                    correlation_id, lock, created_at, started_at, finished_at, error)
+                                    correlation_id, lock, created_at, started_at, finished_at, error, errors)
          SELECT id, queue, name, payload, priority, state, attempts, max_attempts,
-                correlation_id, lock, created_at, started_at, $6, last_error
+                correlation_id, lock, created_at, started_at, $6, last_error,
+                job_errors_with(errors, attempts, $6, $1, last_error)
          FROM ended")
     .bind::<st::Text, _>(worker)
     .bind::<st::Array<st::Uuid>, _>(ids)
@@ -158,23 +163,29 @@ struct HeldRow {
 /// workers. Says how many are ready again or ended.
 pub async fn take_back_expired(conn: &mut AsyncPgConnection, now: Time) -> Result<i64> {
     let row: CountRow = sql("WITH expired AS MATERIALIZED (
-           SELECT id, attempts < max_attempts AND lost_workers + 1 < $2 AND NOT cancel_asked AS again
+           SELECT id, unique_key, lease_until,
+                  attempts < max_attempts AND lost_workers + 1 < $2 AND NOT cancel_asked AS again
            FROM jobs WHERE worker IS NOT NULL AND lease_until <= $1
            ORDER BY lease_until LIMIT 1000
            FOR UPDATE SKIP LOCKED
+         ), back AS (
+           SELECT id, row_number() OVER (PARTITION BY unique_key ORDER BY lease_until, id) AS turn
+           FROM expired WHERE again
          ), waiting AS (
            UPDATE jobs j SET worker = NULL, lease_until = NULL, lost_workers = j.lost_workers + 1, error = $3,
+                  errors = job_errors_with(j.errors, j.attempts, $1, j.worker, $3),
                   progress = NULL, progress_note = NULL,
-                  unique_key = CASE WHEN NOT EXISTS (SELECT FROM jobs o WHERE o.unique_key = j.unique_key
-                                                     AND o.worker IS NULL) THEN j.unique_key END
-           FROM expired e WHERE j.id = e.id AND e.again
+                  unique_key = CASE WHEN b.turn = 1 AND NOT EXISTS (SELECT FROM jobs o WHERE o.unique_key = j.unique_key
+                                                                    AND o.worker IS NULL) THEN j.unique_key END
+           FROM back b WHERE j.id = b.id
          ), ended AS (
            DELETE FROM jobs j USING expired e WHERE j.id = e.id AND NOT e.again RETURNING j.*
          ), written AS (
            INSERT INTO finished_jobs (id, queue, name, payload, priority, state, attempts, max_attempts,
-                                      correlation_id, lock, created_at, started_at, finished_at, error)
+                                      correlation_id, lock, created_at, started_at, finished_at, error, errors)
            SELECT id, queue, name, payload, priority, CASE WHEN cancel_asked THEN 'cancelled' ELSE 'dead' END,
-                  attempts, max_attempts, correlation_id, lock, created_at, started_at, $1, $3
+                  attempts, max_attempts, correlation_id, lock, created_at, started_at, $1, $3,
+                  job_errors_with(errors, attempts, $1, worker, $3)
            FROM ended
          )
          SELECT count(*) AS count FROM expired")

@@ -28,7 +28,9 @@ pub(super) fn mount(api: &mut Api) {
              sends `{\"op\":\"auth\",\"token\":…}` first. Then `{\"op\":\"subscribe\",\"id\":1,\"stream\":\"project:<id>\",\"after\":<seq>}` is answered with \
              `subscribed` and every change after `after`, in order, none missing and none twice. `revoked` ends a subscription when the right, the session or the token \
              goes; `reset` says that the log no longer reaches back to `after`. Close codes: 1012 the service restarts, 4001 the credential is no longer good, \
-             4008 the client reads too slowly, 4010 the instance is being maintained.",
+             4008 the client reads too slowly, 4010 the instance is being maintained. The person's own stream also has `job` frames: how far a job is that they wait for. \
+             Administrators may subscribe to `jobs`: `jobs` frames, at most one a second, with the queues whose figures changed and what became of jobs; \
+             they have no position and are not replayed.",
         );
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tenon_app::{
-    job_admin::{self, Filter, Job, QueueFigures, ScheduleState, State},
+    job_admin::{self, Counts, Filter, Job, QueueFigures, ScheduleState, State},
     users::Operator,
 };
 use tenon_core::{Error, ids::JobId, tokens::Scope};
@@ -161,12 +161,30 @@ struct JobView {
     progress_note: Option<String>,
     /// Why it last failed.
     error: Option<String>,
+    /// Each attempt that failed, oldest first; the latest fifty.
+    errors: Vec<JobErrorView>,
     /// When it was added.
     created_at: DateTime<Utc>,
     /// When it was last taken.
     started_at: Option<DateTime<Utc>>,
     /// When it ended.
     finished_at: Option<DateTime<Utc>>,
+}
+
+/// An attempt that failed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = JobError)]
+struct JobErrorView {
+    /// Which attempt, from 1.
+    #[schema(example = 1)]
+    attempt: i32,
+    /// When it failed, or was found to have.
+    at: DateTime<Utc>,
+    /// Who tried.
+    worker: Option<String>,
+    /// Why it failed.
+    #[schema(example = "the mail could not be sent for now: connection refused")]
+    error: String,
 }
 
 impl From<Job> for JobView {
@@ -189,6 +207,7 @@ impl From<Job> for JobView {
             progress: job.progress,
             progress_note: job.progress_note,
             error: job.error,
+            errors: job.errors.and_then(|errors| serde_json::from_value(errors).ok()).unwrap_or_default(),
             created_at: job.created_at,
             started_at: job.started_at,
             finished_at: job.finished_at,
@@ -199,7 +218,7 @@ impl From<Job> for JobView {
 /// How a queue fares.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Queue)]
-struct QueueView {
+pub(crate) struct QueueView {
     /// Name.
     #[schema(example = "mail")]
     name: String,
@@ -216,6 +235,33 @@ struct QueueView {
     dead: i64,
     /// Since when the job has been ready that has been ready longest.
     ready_since: Option<DateTime<Utc>>,
+    /// The same by name of the job.
+    jobs: Vec<CountsView>,
+}
+
+/// How the jobs of one name in a queue fare.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueJobs)]
+struct CountsView {
+    /// Name.
+    #[schema(example = "send_mail")]
+    name: String,
+    /// Jobs ready or delayed.
+    #[schema(example = 3)]
+    waiting: i64,
+    /// Jobs in workers' hands.
+    #[schema(example = 1)]
+    running: i64,
+    /// Jobs given up.
+    #[schema(example = 0)]
+    dead: i64,
+}
+
+impl From<(String, Counts)> for CountsView {
+    fn from((name, counts): (String, Counts)) -> Self {
+        let Counts { waiting, running, dead } = counts;
+        Self { name, waiting, running, dead }
+    }
 }
 
 impl From<QueueFigures> for QueueView {
@@ -223,10 +269,11 @@ impl From<QueueFigures> for QueueView {
         Self {
             name: queue.queue,
             is_paused: queue.paused,
-            waiting: queue.waiting,
-            running: queue.running,
-            dead: queue.dead,
+            waiting: queue.counts.waiting,
+            running: queue.counts.running,
+            dead: queue.counts.dead,
             ready_since: queue.ready_since,
+            jobs: queue.names.into_iter().map(CountsView::from).collect(),
         }
     }
 }

@@ -32,6 +32,8 @@ pub(super) enum Message {
     Head(i64),
     /// What somebody is at.
     Presence(Value),
+    /// How far a job is that the person waits for.
+    Job(Value),
 }
 
 /// A socket that wants to join.
@@ -86,7 +88,11 @@ impl Channel {
                     }
                 }
                 Message::Presence(state) => {
-                    self.presence(&state);
+                    self.pass_on("presence", state);
+                    Ok(())
+                }
+                Message::Job(news) => {
+                    self.pass_on("job", news);
                     Ok(())
                 }
             };
@@ -257,10 +263,11 @@ impl Channel {
         }
     }
 
-    fn presence(&self, state: &Value) {
-        let own = state["socket"].as_u64();
-        let mut frame = state.clone();
-        frame["op"] = "presence".into();
+    /// Passes on what is in no log, but not to the socket that it is from.
+    fn pass_on(&self, op: &str, mut frame: Value) {
+        let own = frame["socket"].as_u64();
+        frame["op"] = op.into();
+        frame["stream"] = self.stream.to_string().into();
         let frame: Arc<str> = frame.to_string().into();
         for ((socket, watch), seat) in &self.seats {
             if !watch && Some(*socket) != own {

@@ -1,5 +1,7 @@
 //! What goes over the socket, either way.
 
+use std::fmt::Display;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -30,7 +32,7 @@ pub enum ClientFrame {
     Subscribe {
         /// Comes back in the answer.
         id: i64,
-        /// `project:<id>`, `workspace:<id>` or `person:<id>`.
+        /// `project:<id>`, `workspace:<id>` or `person:<id>`; for administrators also `jobs`.
         stream: String,
         /// Position after which to begin; from now on when absent.
         after: Option<i64>,
@@ -137,7 +139,7 @@ pub(super) fn reset(stream: Stream) -> Value {
     json!({ "op": "reset", "stream": stream.to_string() })
 }
 
-pub(super) fn revoked(stream: Stream) -> Value {
+pub(super) fn revoked(stream: impl Display) -> Value {
     json!({ "op": "revoked", "stream": stream.to_string() })
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use serde_json::Value;
-use tenon_app::{App, changes, write::Bell};
+use tenon_app::{App, changes, worker::tidings, write::Bell};
 use tenon_core::{
     changes::Stream,
     ports::bus::{Heard, Listener},
@@ -16,7 +16,10 @@ use tenon_core::{
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::channel::{Channel, Member, Message};
+use super::{
+    board::Board,
+    channel::{Channel, Member, Message},
+};
 
 /// How often the heads of subscribed streams are compared with the log, in case a bell was lost.
 const POLL: Duration = Duration::from_secs(3);
@@ -28,6 +31,7 @@ pub struct Hub {
     pub(super) app: Arc<App>,
     channels: Mutex<HashMap<Stream, mpsc::UnboundedSender<Message>>>,
     ear: mpsc::UnboundedSender<Ear>,
+    pub(super) board: Board,
     pub(super) tasks: TaskTracker,
     pub(super) shutdown: CancellationToken,
     pub(super) me: Weak<Hub>,
@@ -49,8 +53,10 @@ impl Hub {
     /// Starts the hub. Its tasks, sockets included, are in `tasks` and end when `shutdown` is cancelled.
     pub fn start(app: Arc<App>, tasks: TaskTracker, shutdown: CancellationToken) -> Arc<Self> {
         let (ear, orders) = mpsc::unbounded_channel();
+        let board = Board::start(Arc::clone(&app), &tasks, shutdown.clone());
         let hub = Arc::new_cyclic(|me| Self {
             app,
+            board,
             channels: Mutex::default(),
             ear,
             tasks,
@@ -151,6 +157,10 @@ impl Hub {
 
     /// Listens with one listener until it fails.
     async fn hear(&self, mut listener: Box<dyn Listener>, orders: &mut mpsc::UnboundedReceiver<Ear>) {
+        if let Err(error) = listener.listen(tidings::TOPIC).await {
+            tracing::warn!(%error, "jobs cannot be heard of");
+            return;
+        }
         let present: Vec<Stream> = self.channels().keys().copied().collect();
         for stream in present {
             if let Err(error) = listen_to(&mut *listener, stream).await {
@@ -187,7 +197,13 @@ impl Hub {
     }
 
     fn route(&self, topic: &str, body: &Bytes) {
-        if let Some(stream) = topic.strip_prefix("presence:").and_then(|s| s.parse().ok()) {
+        if topic == tidings::TOPIC {
+            self.board.hear(body);
+        } else if let Some(stream) = topic.strip_prefix("jobs:").and_then(|s| s.parse().ok()) {
+            if let Ok(news) = serde_json::from_slice(body) {
+                self.tell(stream, Message::Job(news));
+            }
+        } else if let Some(stream) = topic.strip_prefix("presence:").and_then(|s| s.parse().ok()) {
             if let Ok(state) = serde_json::from_slice(body) {
                 self.tell(stream, Message::Presence(state));
             }
@@ -233,10 +249,16 @@ async fn listen_to(
     stream: Stream,
 ) -> Result<(), tenon_core::ports::bus::BusError> {
     listener.listen(&stream.topic()).await?;
+    if let Stream::Person(owner) = stream {
+        listener.listen(&tidings::topic_of(owner)).await?;
+    }
     listener.listen(&presence_topic(stream)).await
 }
 
 async fn ignore(listener: &mut dyn Listener, stream: Stream) -> Result<(), tenon_core::ports::bus::BusError> {
     listener.ignore(&stream.topic()).await?;
+    if let Stream::Person(owner) = stream {
+        listener.ignore(&tidings::topic_of(owner)).await?;
+    }
     listener.ignore(&presence_topic(stream)).await
 }

@@ -18,6 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    board::{self, Viewer},
     channel::Member,
     frames::{self, ClientFrame},
     hub::Hub,
@@ -131,8 +132,16 @@ pub(crate) async fn serve(hub: Arc<Hub>, socket: WebSocket, holder: Option<Holde
     let id = rand_id(&hub);
     let (sender, outbox) = mpsc::channel(BUFFER);
     let outbox_end = Outbox { sender, overflow: CancellationToken::new() };
-    let mut session =
-        Session { hub: &hub, id, socket, outbox, end: outbox_end, holder, streams: HashMap::new() };
+    let mut session = Session {
+        hub: &hub,
+        id,
+        socket,
+        outbox,
+        end: outbox_end,
+        holder,
+        streams: HashMap::new(),
+        watches_jobs: false,
+    };
     let close = match session.introduced(introduce).await {
         Ok(()) => session.run().await,
         Err(close) => close,
@@ -155,6 +164,7 @@ struct Session<'a> {
     holder: Option<Holder>,
     /// Streams subscribed to, and whether presence was told there.
     streams: HashMap<Stream, bool>,
+    watches_jobs: bool,
 }
 
 impl Session<'_> {
@@ -253,6 +263,8 @@ impl Session<'_> {
             Ok(ClientFrame::Unsubscribe { id, stream }) => {
                 if let Ok(stream) = stream.parse::<Stream>() {
                     self.leave(stream).await;
+                } else if stream == board::STREAM {
+                    self.hub.board.leave(self.id);
                 }
                 self.tell(frames::unsubscribed(id, &stream)).await
             }
@@ -265,6 +277,9 @@ impl Session<'_> {
     }
 
     async fn subscribe(&mut self, id: i64, stream: &str, after: Option<i64>) -> Result<(), Option<Close>> {
+        if stream == board::STREAM {
+            return self.watch_jobs(id);
+        }
         let stream = match stream.parse::<Stream>() {
             Ok(stream) => stream,
             Err(error) => return self.tell(frames::error(Some(id), error.code, &error.detail)).await,
@@ -283,6 +298,14 @@ impl Session<'_> {
             id: Some(id),
         };
         self.hub.join(stream, member);
+        Ok(())
+    }
+
+    fn watch_jobs(&mut self, id: i64) -> Result<(), Option<Close>> {
+        let Some(holder) = &self.holder else { return Err(Some(Close::Unauthenticated)) };
+        self.watches_jobs = true;
+        let (caller, outbox) = (holder.caller.clone(), self.end.clone());
+        self.hub.board.join(Viewer { socket: self.id, caller, outbox, id });
         Ok(())
     }
 
@@ -390,6 +413,9 @@ impl Session<'_> {
         }
         if let Some(holder) = &self.holder {
             self.hub.leave(Stream::Person(holder.person.id), self.id);
+        }
+        if self.watches_jobs {
+            self.hub.board.leave(self.id);
         }
         if let Some(close) = close {
             let (code, reason) = close.frame();

@@ -52,6 +52,23 @@ async fn a_cancelled_job_never_runs() {
 }
 
 #[tokio::test]
+async fn a_running_job_can_be_cancelled_and_nothing_else() {
+    let app = TestApp::new().await;
+    let root = app.admin("root").await;
+    let root = app.of(&root);
+    root.post("/schedules/sweep_blobs/run-now").await.expect(204);
+    let lease = std::time::Duration::from_secs(30);
+    let held = app.app.queue.fetch("w", &["default".to_owned()], 1, lease).await.unwrap();
+    let job = format!("/jobs/{}", held[0].id);
+    for (verb, code) in [("retry", "job-not-dead"), ("run-now", "job-not-waiting")] {
+        root.post(&format!("{job}/{verb}")).await.refused(409, code);
+    }
+    root.delete(&job).await.refused(409, "job-not-dead");
+    let asked = root.post(&format!("{job}/cancel")).await.expect(200);
+    assert_eq!((&asked["state"], &asked["cancel_asked"]), (&json!("running"), &json!(true)));
+}
+
+#[tokio::test]
 async fn a_dead_job_is_tried_again_or_forgotten() {
     let app = TestApp::new().await;
     let root = app.admin("root").await;
@@ -76,7 +93,10 @@ async fn a_dead_job_is_tried_again_or_forgotten() {
     let job = root.get(&format!("/jobs/{id}")).await.expect(200);
     assert_eq!((&job["state"], &job["error"]), (&json!("dead"), &json!("unknown job make_coffee")));
     assert_eq!((&job["payload"]["cups"], &job["correlation_id"]), (&json!(2), &json!("request-1")));
-    assert_eq!(root.get("/queues").await.expect(200)[0]["dead"], 1);
+    assert_eq!((&job["errors"][0]["attempt"], &job["errors"][0]["error"]), (&json!(1), &job["error"]));
+    let queues = root.get("/queues").await.expect(200);
+    assert_eq!(queues[0]["dead"], 1);
+    assert_eq!(queues[0]["jobs"], json!([{ "name": "make_coffee", "waiting": 0, "running": 0, "dead": 1 }]));
     let again = root.post(&format!("/jobs/{id}/retry")).await.expect(200);
     assert_eq!((&again["state"], &again["attempts"]), (&json!("waiting"), &json!(0)));
     dies().await;

@@ -16,6 +16,7 @@ mod files;
 mod harness;
 mod invitations;
 mod jobs;
+mod live_jobs;
 mod lives;
 mod maintenance;
 mod me;

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use tenon_app::{
     App,
-    job_admin::{self, Filter, Job, State},
+    job_admin::{self, Counts, Filter, Job, State},
     users::Operator::System,
 };
 use tenon_core::{ids::JobId, page::Page};
@@ -78,7 +78,7 @@ pub(crate) async fn run(command: JobsCommand, config: &Config, output: &Output) 
     let database = Database::open(config).await?;
     let done = async {
         tenon_db::migrations::check(&database.db).await?;
-        let app = wiring::app(config, database.db.clone()).await?;
+        let app = wiring::app_without_requests(config, database.db.clone()).await?;
         execute(command, &app, output).await
     }
     .await;
@@ -151,20 +151,31 @@ async fn stats(app: &App, output: &Output) -> anyhow::Result<()> {
     let json: Vec<Value> = queues
         .iter()
         .map(|q| {
-            json!({ "name": q.queue, "is_paused": q.paused, "waiting": q.waiting, "running": q.running,
-                    "dead": q.dead, "ready_since": q.ready_since })
+            let jobs: Vec<Value> = q.names.iter().map(|(name, counts)| figures(name, *counts)).collect();
+            let mut queue = figures(&q.queue, q.counts);
+            queue["is_paused"] = q.paused.into();
+            queue["ready_since"] = json!(q.ready_since);
+            queue["jobs"] = jobs.into();
+            queue
         })
         .collect();
     output.print(&json, || {
-        let line = |q: &job_admin::QueueFigures| {
+        let counts = |c: &Counts| format!("{} waiting, {} running, {} dead", c.waiting, c.running, c.dead);
+        let lines = |q: &job_admin::QueueFigures| {
             let paused = if q.paused { ", paused" } else { "" };
-            format!("{}: {} waiting, {} running, {} dead{paused}", q.queue, q.waiting, q.running, q.dead)
+            let queue = format!("{}: {}{paused}", q.queue, counts(&q.counts));
+            let names = q.names.iter().map(|(name, of)| format!("  {name}: {}", counts(of)));
+            std::iter::once(queue).chain(names).collect::<Vec<_>>().join("\n")
         };
         if queues.is_empty() {
             return "No queue has a job.".to_owned();
         }
-        queues.iter().map(line).collect::<Vec<_>>().join("\n")
+        queues.iter().map(lines).collect::<Vec<_>>().join("\n")
     })
+}
+
+fn figures(name: &str, counts: Counts) -> Value {
+    json!({ "name": name, "waiting": counts.waiting, "running": counts.running, "dead": counts.dead })
 }
 
 async fn schedules(app: &App, output: &Output) -> anyhow::Result<()> {
@@ -211,6 +222,7 @@ fn view(job: &Job) -> Value {
         "progress": job.progress,
         "progress_note": job.progress_note,
         "error": job.error,
+        "errors": job.errors,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,

@@ -14,7 +14,7 @@ pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
     let (figures, lifecycle) = service::begin(sources, config)?;
     let database = Database::configured(config)?;
     migrations::check(&database.db).await?;
-    let app = wiring::app(config, database.db.clone()).await?;
+    let app = wiring::app_without_requests(config, database.db.clone()).await?;
     maintenance::heed(&app, &lifecycle).await?;
     let checks = serve::checks_with_queue(config, &app, &lifecycle);
     serve::start_metrics(config, figures, &app, checks, &lifecycle).await?;
@@ -25,6 +25,11 @@ pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
 /// Starts the scheduler, and the relay of jobs to a queue outside the database.
 pub(crate) fn start(app: &Arc<App>, lifecycle: &Lifecycle) {
     let (scheduling, relaying) = (Arc::clone(app), Arc::clone(app));
-    lifecycle.tasks().spawn(tenon_app::scheduler::run(scheduling, lifecycle.stopping()));
-    lifecycle.tasks().spawn(tenon_app::relay::run(relaying, lifecycle.stopping()));
+    let (stopping, stopping_too) = (lifecycle.stopping(), lifecycle.stopping());
+    lifecycle.essential("scheduler", async move {
+        tenon_app::scheduler::run(scheduling, stopping).await;
+        Ok(())
+    });
+    // It ends at once where there is nothing to relay.
+    lifecycle.tasks().spawn(tenon_app::relay::run(relaying, stopping_too));
 }

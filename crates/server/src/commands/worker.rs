@@ -26,7 +26,7 @@ pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
     let (figures, lifecycle) = service::begin(sources, config)?;
     let database = Database::configured(config)?;
     migrations::check(&database.db).await?;
-    let app = wiring::app(config, database.db.clone()).await?;
+    let app = wiring::app_without_requests(config, database.db.clone()).await?;
     maintenance::heed(&app, &lifecycle).await?;
     let checks = serve::checks_with_queue(config, &app, &lifecycle);
     serve::start_metrics(config, figures, &app, checks, &lifecycle).await?;
@@ -55,6 +55,10 @@ pub(crate) fn start(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> a
         lease: LEASE,
         grace: grace_of_work(config.server.shutdown_grace.duration()),
     };
-    lifecycle.tasks().spawn(worker.run(lifecycle.stopping()));
+    let stopping = lifecycle.stopping();
+    lifecycle.essential("worker", async move {
+        worker.run(stopping).await;
+        Ok(())
+    });
     Ok(())
 }

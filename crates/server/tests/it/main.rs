@@ -8,6 +8,7 @@ mod command_line;
 mod crash;
 mod greeting;
 mod installation;
+mod jobs;
 mod live;
 mod maintenance;
 mod monitoring;

@@ -53,7 +53,7 @@ pub(crate) fn line_with(child: &mut Child, word: &str) -> serde_json::Value {
 
 /// What `look` finds, as soon as it finds something.
 #[track_caller]
-pub(crate) fn until<T>(look: impl Fn() -> Option<T>) -> T {
+pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         if let Some(found) = look() {

@@ -55,7 +55,8 @@ pub use self::{
     },
     keys::{
         a_key_is_free_once_its_job_runs, a_queue_without_unique_keys_refuses_them,
-        keys_within_one_push_are_unique_as_well, while_one_waits_another_of_its_key_is_not_added,
+        keys_within_one_push_are_unique_as_well, two_of_a_key_that_ran_at_once_come_back_together,
+        while_one_waits_another_of_its_key_is_not_added,
     },
     leases::{
         a_job_that_loses_its_workers_is_dead, a_renewed_lease_lasts_and_is_told,
@@ -119,6 +120,7 @@ laws!(
         a_queue_without_locks_refuses_them,
         while_one_waits_another_of_its_key_is_not_added,
         a_key_is_free_once_its_job_runs,
+        two_of_a_key_that_ran_at_once_come_back_together,
         keys_within_one_push_are_unique_as_well,
         a_queue_without_unique_keys_refuses_them,
         a_cancelled_waiting_job_never_runs,

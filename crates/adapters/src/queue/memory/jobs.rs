@@ -238,10 +238,12 @@ impl Jobs {
 
     /// Lets a live job without a lease wait: in its place, unless others come first by its lock.
     fn queue_up(&mut self, id: JobId) {
-        let Some(job) = self.live.get(&id) else { return };
-        if let Some(key) = &job.new.unique_key {
-            // Another may have been added while this one ran; then both wait, and that one has the key.
-            self.unique.entry(key.clone()).or_insert(id);
+        let Some(job) = self.live.get_mut(&id) else { return };
+        if let Some(key) = &job.new.unique_key
+            && *self.unique.entry(key.clone()).or_insert(id) != id
+        {
+            // Another was added while this one ran: both wait, and that one has the key.
+            job.new.unique_key = None;
         }
         let chain = job.new.lock.as_ref().and_then(|lock| self.locked.get(lock));
         if chain.is_none_or(|chain| chain.front() == Some(&id)) {

@@ -15,7 +15,7 @@ use tenon_app::{
     sessions::{self, SignIn},
     settings::PasswordCost,
     stories,
-    users::{self, Operator},
+    users::{self, AccountPatch, Operator},
     worker, workspaces,
 };
 use tenon_core::{
@@ -169,6 +169,12 @@ impl TestApp {
         };
         let user = users::create(&self.app, Operator::System, new).await.unwrap();
         self.sign_in(user.id, name).await
+    }
+
+    /// Makes or unmakes an administrator.
+    pub async fn make_admin(&self, who: &Actor, is_admin: bool) {
+        let patch = AccountPatch { is_admin: Some(is_admin), ..AccountPatch::default() };
+        users::patch(&self.app, Operator::System, who.id, patch, None).await.unwrap();
     }
 
     /// Another session of a person.

@@ -10,7 +10,7 @@ use tenon_core::{
     },
 };
 
-use super::{Fixture, fetch, ids, job, keyed, push, settle};
+use super::{Fixture, LEASE, fetch, ids, job, keyed, push, settle};
 
 /// And the one that waits is named; delayed ones and those to be tried again wait as well.
 pub async fn while_one_waits_another_of_its_key_is_not_added(f: Fixture) {
@@ -46,6 +46,25 @@ pub async fn a_key_is_free_once_its_job_runs(f: Fixture) {
     settle(&f, "w", first.id, Outcome::Released).await;
     let both: HashSet<JobId> = ids(&fetch(&f, "w", 10).await).into_iter().collect();
     assert_eq!(both, HashSet::from([first.id, second.id]));
+}
+
+/// However they come back: handed back, or with their worker gone.
+pub async fn two_of_a_key_that_ran_at_once_come_back_together(f: Fixture) {
+    if !f.queue.capabilities().unique_keys {
+        return;
+    }
+    let (first, second) = (keyed(&f, "k"), keyed(&f, "k"));
+    let both = HashSet::from([first.id, second.id]);
+    for new in [first.clone(), second.clone()] {
+        push(&f, [new.clone()]).await;
+        assert_eq!(ids(&fetch(&f, "w", 10).await), [new.id]);
+    }
+    let released = vec![(first.id, Outcome::Released), (second.id, Outcome::Released)];
+    f.queue.settle("w", released).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(ids(&fetch(&f, "w", 10).await).into_iter().collect::<HashSet<_>>(), both);
+        f.clock.advance(LEASE + Duration::from_secs(5));
+    }
 }
 
 /// The first of them is added.
