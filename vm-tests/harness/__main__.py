@@ -102,7 +102,11 @@ def _run(name: str, program: Path) -> bool | None:
         print(f"SKIP   {name}: {obstacle}", flush=True)
         return None
     stripped = _stripped(program)
-    rootfs.unpacked(rootfs.MACHINE if emulated else rootfs.SERVICES)
+    try:
+        rootfs.unpacked(rootfs.MACHINE if emulated else rootfs.SERVICES)
+    except subprocess.CalledProcessError as error:
+        print(f"FAILED {name}: there is no root file system: {error}", flush=True)
+        return False
     print(f"{name} …", flush=True)
     results = RESULTS / name
     shutil.rmtree(results, ignore_errors=True)
