@@ -77,7 +77,7 @@
     with subtest("l37_what_is_restored_is_seen_by_its_members"):
         machine.succeed("systemctl stop tenon.target")
         alone = time.monotonic()
-        print(machine.succeed("tenon restore"))
+        print("        " + machine.succeed("tenon restore").splitlines()[0])
         print(f"        restore: {time.monotonic() - alone:.1f} s")
         machine.succeed("systemctl start tenon.target")
         for unit in UNITS:
