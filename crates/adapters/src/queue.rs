@@ -1,9 +1,11 @@
-//! Durable jobs: in the application's Postgres, in Redis, or in memory.
+//! Durable jobs: in the application's Postgres, in Redis, as messages of sqlxmq, or in memory.
 
 mod bell;
 mod memory;
 mod postgres;
 mod redis;
+#[cfg(feature = "sqlxmq")]
+mod sqlxmq;
 
 use std::sync::Arc;
 
@@ -28,6 +30,10 @@ pub enum Config {
     Postgres {},
     /// Redis, fed from the database, which keeps every job until it has ended.
     Redis(RedisConfig),
+    /// Messages of sqlxmq in the application's database, in a schema of their own; without priorities, locks, unique
+    /// keys, cancelling and pausing.
+    #[cfg(feature = "sqlxmq")]
+    Sqlxmq {},
     /// Memory of this process; gone with it.
     Memory {},
 }
@@ -38,6 +44,8 @@ impl Config {
         match self {
             Self::Postgres {} => "postgres",
             Self::Redis(_) => "redis",
+            #[cfg(feature = "sqlxmq")]
+            Self::Sqlxmq {} => "sqlxmq",
             Self::Memory {} => "memory",
         }
     }
@@ -58,6 +66,8 @@ pub async fn connect(
     Ok(match config {
         Config::Postgres {} => Arc::new(postgres::PostgresQueue::new(db.clone(), clock)),
         Config::Redis(config) => Arc::new(redis::RedisQueue::connect(config, clock).await?),
+        #[cfg(feature = "sqlxmq")]
+        Config::Sqlxmq {} => Arc::new(sqlxmq::SqlxmqQueue::connect(db.url(), clock).await?),
         Config::Memory {} => Arc::new(MemoryQueue::new(clock)),
     })
 }

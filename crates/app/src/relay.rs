@@ -70,6 +70,9 @@ async fn relay(app: &App, looked_at: &mut i64) -> Result<()> {
 
 /// Tells the queue which of its queues are paused, should it have forgotten.
 async fn keep_paused(app: &App) -> Result<()> {
+    if !app.queue.capabilities().pause {
+        return Ok(());
+    }
     app.write(&[], "relay", async |tx| {
         outbox::begin(tx.conn()).await?;
         for queue in admin::paused(tx.conn()).await? {

@@ -11,4 +11,6 @@ mod matrix;
 mod queue;
 mod queue_model;
 mod queue_redis;
+#[cfg(feature = "sqlxmq")]
+mod queue_sqlxmq;
 mod saboteurs;

@@ -59,6 +59,18 @@ pub(crate) mod fixtures {
         Some(Fixture { queue, clock, elsewhere, dead: Box::new(dead), keep: Box::new(()) })
     }
 
+    #[cfg(feature = "sqlxmq")]
+    pub(crate) async fn sqlxmq() -> Option<Fixture> {
+        let database = TestDb::new().await;
+        let clock = FakeClock::new();
+        let config: Config = serde_json::from_value(json!({"backend": "sqlxmq"})).unwrap();
+        let open = async || connect(&config, database.db(), Arc::new(clock.clone())).await.unwrap();
+        let (queue, elsewhere) = (open().await, open().await);
+        let seen = elsewhere.clone();
+        let dead = move || ended_badly(seen.clone()).boxed();
+        Some(Fixture { queue, clock, elsewhere, dead: Box::new(dead), keep: Box::new(database) })
+    }
+
     /// The dead of a queue that does not live in the database.
     pub(super) async fn ended_badly(queue: Arc<dyn Queue>) -> Vec<(JobId, String)> {
         let ended = queue.remote().unwrap().ended(100).await.unwrap();
@@ -89,6 +101,8 @@ pub(crate) mod fixtures {
 queue_laws!(memory, crate::queue::fixtures::memory);
 queue_laws!(postgres, crate::queue::fixtures::postgres);
 queue_laws!(redis, crate::queue::fixtures::redis);
+#[cfg(feature = "sqlxmq")]
+queue_laws!(sqlxmq, crate::queue::fixtures::sqlxmq);
 
 #[tokio::test]
 async fn a_rolled_back_transaction_enqueues_nothing() {

@@ -95,16 +95,23 @@ pub(super) async fn run_now(tx: &mut Tx<'_>, remote: &dyn Remote, id: JobId) -> 
 pub(super) async fn cancel(app: &App, tx: &mut Tx<'_>, remote: &dyn Remote, id: JobId) -> Result<Cancel> {
     outbox::begin(tx.conn()).await?;
     let now = tx.now();
-    let cancel = app.queue.cancel(id).await.map_err(refused)?;
-    let Some(entry) = outbox::find(tx.conn(), id).await? else { return Ok(cancel) };
+    let Some(entry) = outbox::find(tx.conn(), id).await? else { return Ok(Cancel::Late) };
     let known = remote.inspect(&[id]).await.map_err(refused)?;
-    if cancel == Cancel::Late && known.is_empty() {
-        let (mark, attempts) = (String::new(), entry.job.attempts);
-        let ended = Ended { id, mark, end: End::Cancelled, attempts, started_at: None, ended_at: now };
-        outbox::end(tx.conn(), &[ended]).await?;
-        return Ok(Cancel::Taken);
+    let mut attempts = entry.job.attempts;
+    if !known.is_empty() {
+        if app.queue.capabilities().cancel {
+            return app.queue.cancel(id).await.map_err(refused);
+        }
+        // What only waits can be taken out by any; of the rest it says that it cannot.
+        match remote.take(&[id]).await.map_err(refused)?.first() {
+            Some(seen) => attempts = seen.attempts,
+            None => return app.queue.cancel(id).await.map_err(refused),
+        }
     }
-    Ok(cancel)
+    let ended =
+        Ended { id, mark: String::new(), end: End::Cancelled, attempts, started_at: None, ended_at: now };
+    outbox::end(tx.conn(), &[ended]).await?;
+    Ok(Cancel::Taken)
 }
 
 /// What ended just now is shown as ended.

@@ -33,6 +33,8 @@ pub(crate) enum QueueCommand {
 pub(crate) enum Backend {
     Postgres,
     Redis,
+    #[cfg(feature = "sqlxmq")]
+    Sqlxmq,
     Memory,
 }
 
@@ -41,6 +43,8 @@ impl Backend {
         match self {
             Self::Postgres => "postgres",
             Self::Redis => "redis",
+            #[cfg(feature = "sqlxmq")]
+            Self::Sqlxmq => "sqlxmq",
             Self::Memory => "memory",
         }
     }

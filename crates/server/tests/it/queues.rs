@@ -121,3 +121,39 @@ async fn jobs_move_from_the_database_to_redis_and_back() {
     worker.stop();
     installation.end().await;
 }
+
+#[cfg(feature = "sqlxmq")]
+#[tokio::test]
+async fn mails_go_through_sqlxmq_and_its_jobs_move_elsewhere() {
+    let mut installation = Installation::new().await;
+    installation.set("TENON__SERVER__LISTEN", "127.0.0.1:0");
+    installation.set("TENON__QUEUE__BACKEND", "sqlxmq");
+    assert!(installation.tenon(&["doctor"]).contains("queue         answers"));
+    let serve = installation.start(&["serve"]);
+    let worker = installation.start(&["worker"]);
+    sign_up(&serve, "grace");
+    mail_to(installation.dir(), "grace");
+    until(|| {
+        let list = json_of(&installation, &["jobs", "list", "--state", "done", "--name", "send_mail"]);
+        (list.as_array().unwrap().len() == 1).then_some(())
+    });
+    worker.stop();
+    for name in ["edsger", "barbara"] {
+        sign_up(&serve, name);
+    }
+    let waiting = || json_of(&installation, &["jobs", "list", "--state", "waiting", "--name", "send_mail"]);
+    until(|| (waiting().as_array().unwrap().len() == 2).then_some(()));
+    serve.stop();
+    // One that only waits can be cancelled, whatever the queue cannot do.
+    let cancelled = waiting()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(json_of(&installation, &["jobs", "cancel", &cancelled])["state"], "cancelled");
+    let paused = installation.outcome(&["jobs", "pause", "mail"]);
+    assert_eq!(text(&paused.stderr), "tenon: The configured queue does not support pausing\n");
+    let moved = json_of(&installation, &["queue", "move", "--from", "sqlxmq", "--to", "postgres"]);
+    assert_eq!((&moved["moved"], &moved["left"]), (&json!(1), &json!(0)));
+    installation.set("TENON__QUEUE__BACKEND", "postgres");
+    let worker = installation.start(&["worker"]);
+    mail_to(installation.dir(), "barbara");
+    worker.stop();
+    installation.end().await;
+}
