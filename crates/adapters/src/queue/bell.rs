@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::{sync::Notify, time::timeout};
 
 /// Wakes everybody who waits; somebody between looking and waiting is not missed.
@@ -12,6 +13,11 @@ impl Bell {
     pub(super) fn ring(&self) {
         self.0.notify_waiters();
         self.0.notify_one();
+    }
+
+    /// Forgets the rings until now: whoever begins to look need not look again for them.
+    pub(super) fn looks(&self) {
+        let _ = self.0.notified().now_or_never();
     }
 
     /// Returns at the next ring, or after `at_most`.

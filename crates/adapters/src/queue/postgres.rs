@@ -118,6 +118,7 @@ impl Queue for PostgresQueue {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<LeasedJob>, QueueError> {
+        self.bell.looks();
         let now = self.clock.now();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut conn = self.conn().await?;
