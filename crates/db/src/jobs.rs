@@ -105,6 +105,7 @@ async fn find_known(conn: &mut AsyncPgConnection, ids: &[Uuid], earliest: Time) 
 /// The columns of new jobs as arrays, bound to one of the two statements below.
 macro_rules! insert {
     ($jobs:expr, $returning:literal) => {
+        // Not `NOT EXISTS`: that may be planned as a join, which reads the whole history.
         // In order of locks and keys, so that two transactions wait for one another in one direction only.
         sql(concat!(
             "INSERT INTO jobs (id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key,
@@ -113,7 +114,7 @@ macro_rules! insert {
              FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12) WITH ORDINALITY
                AS n(id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key, attempts,
                     place)
-             WHERE NOT EXISTS (SELECT FROM finished_jobs f WHERE f.id = n.id AND f.finished_at >= $11)
+             WHERE (SELECT true FROM finished_jobs f WHERE f.id = n.id AND f.finished_at >= $11 LIMIT 1) IS NULL
              ORDER BY lock, unique_key, place
              ON CONFLICT DO NOTHING ",
             $returning
