@@ -7,6 +7,7 @@
 
 mod account;
 mod binaries;
+mod claim;
 mod error;
 mod postmaster;
 mod socket;
@@ -15,14 +16,15 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 
-use rustix::{fs::FlockOperation, process::Signal};
+use rustix::process::Signal;
 use tokio::process::{Child, Command};
 use tokio_postgres::NoTls;
 
-use self::{account::Account, binaries::Binaries, postmaster::Postmaster};
+use self::{account::Account, binaries::Binaries, claim::Claim, postmaster::Postmaster};
 pub use self::{
     binaries::{install_command, program},
     error::ManagedError,
@@ -60,7 +62,7 @@ pub struct Managed {
     socket_dir: PathBuf,
     patience: Duration,
     /// Held as long as we are responsible for the cluster.
-    _lock: File,
+    _claim: Arc<Claim>,
 }
 
 impl Managed {
@@ -197,7 +199,7 @@ struct Home {
     data: PathBuf,
     account: Option<Account>,
     patience: Duration,
-    lock: File,
+    claim: Arc<Claim>,
 }
 
 impl Home {
@@ -205,18 +207,21 @@ impl Home {
         let not_writable = |source| ManagedError::NotWritable { dir: config.data_dir.clone(), source };
         std::fs::create_dir_all(&config.data_dir).map_err(not_writable)?;
         let dir = std::fs::canonicalize(&config.data_dir).map_err(not_writable)?;
-        let lock = File::options().create(true).append(true).open(dir.join("lock")).map_err(not_writable)?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(ManagedError::InUse(dir)),
-            Err(e) => return Err(not_writable(e.into())),
-        }
+        let Some(claim) = Claim::lay(&dir).map_err(not_writable)? else {
+            return Err(ManagedError::InUse(dir));
+        };
         let data = dir.join("data");
         let account = Account::for_cluster(&data, config.run_as.as_deref())?;
         if let Some(account) = &account {
             account.own(&dir)?;
         }
-        Ok(Self { dir, data, account, patience: config.patience.unwrap_or(READY_WITHIN), lock })
+        Ok(Self {
+            dir,
+            data,
+            account,
+            patience: config.patience.unwrap_or(READY_WITHIN),
+            claim: Arc::new(claim),
+        })
     }
 
     /// Takes over a server that is already running on our files; `None` when it ended while we looked.
@@ -228,7 +233,7 @@ impl Home {
             data: self.data.clone(),
             socket_dir,
             patience: self.patience,
-            _lock: self.lock.try_clone()?,
+            _claim: Arc::clone(&self.claim),
         };
         match managed.ready(&self.log()).await {
             Ok(()) => {}
@@ -304,7 +309,7 @@ impl Home {
             data: self.data.clone(),
             socket_dir,
             patience: self.patience,
-            _lock: self.lock.try_clone()?,
+            _claim: Arc::clone(&self.claim),
         };
         managed.ready(&self.log()).await?;
         Ok(managed)
