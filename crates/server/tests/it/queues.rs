@@ -64,9 +64,17 @@ async fn mails_go_through_redis_and_what_became_of_their_jobs_is_known() {
     assert_eq!(server.tell("FLUSHALL").unwrap(), "+OK");
     sign_up(&serve, "edsger");
     mail_to(installation.dir(), "edsger");
+    // It ends with what it had, and a mail waits for the one that comes in its place.
+    sign_up(&serve, "alan");
+    server.stop().unwrap();
+    sign_up(&serve, "kurt");
+    server.start_again().unwrap();
+    for name in ["alan", "kurt"] {
+        mail_to(installation.dir(), name);
+    }
     until(|| {
         let list = json_of(&installation, &["jobs", "list", "--state", "done", "--name", "send_mail"]);
-        (list.as_array().unwrap().len() == 2).then_some(())
+        (list.as_array().unwrap().len() == 4).then_some(())
     });
     let ready = get(&worker.metrics(), "/readiness");
     assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("\"queue\""), "{ready}");

@@ -20,14 +20,32 @@ pub struct Server {
     pipe: Option<ChildStdin>,
 }
 
-/// Waits for the pipe to close, then ends the server and removes its directory.
+/// Runs the server, and again when it ended, but not while there is a file `down`. When the pipe closes it ends the
+/// server and removes its directory.
 const KEEPER: &str = r#"
-redis-server --port 0 --unixsocket "$1/redis.sock" --unixsocketperm 700 --dir "$1" --save '' --appendonly no >"$1/log" 2>&1 &
+serve() {
+  while [ ! -e "$1/end" ]; do
+    if [ ! -e "$1/down" ]; then
+      redis-server --port 0 --unixsocket "$1/redis.sock" --unixsocketperm 700 --dir "$1" --save '' --appendonly no >>"$1/log" 2>&1 &
+      echo $! >"$1/pid"
+      wait $!
+    fi
+    sleep 0.02
+  done
+  touch "$1/ended"
+}
+serve "$1" &
 cat >/dev/null
-kill -9 $!
-wait $! 2>/dev/null
+touch "$1/end"
+until [ -e "$1/ended" ]; do
+  kill -9 "$(cat "$1/pid")" 2>/dev/null
+  sleep 0.02
+done
 rm -rf "$1"
 "#;
+
+/// The longest that a server takes to come or to go.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Server {
     /// Starts a server; `None`, said loudly, where there is no `redis-server`.
@@ -50,14 +68,36 @@ impl Server {
             .spawn()?;
         let pipe = keeper.stdin.take();
         let server = Self { directory, keeper, pipe };
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while let Err(e) = UnixStream::connect(server.socket()) {
+        server.wait(true)?;
+        Ok(server)
+    }
+
+    /// Waits until it answers, or until it does no more.
+    fn wait(&self, until_it_is_there: bool) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let tried = UnixStream::connect(self.socket());
+            if tried.is_ok() == until_it_is_there {
+                return Ok(());
+            }
             if Instant::now() > deadline {
-                return Err(e);
+                return tried.map(drop).and(Err(io::ErrorKind::TimedOut.into()));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(server)
+    }
+
+    /// Ends the server, with all that it knew, until it is started again.
+    pub fn stop(&self) -> io::Result<()> {
+        std::fs::write(self.directory.join("down"), [])?;
+        self.tell("SHUTDOWN NOSAVE")?;
+        self.wait(false)
+    }
+
+    /// Starts the server that was stopped.
+    pub fn start_again(&self) -> io::Result<()> {
+        std::fs::remove_file(self.directory.join("down"))?;
+        self.wait(true)
     }
 
     fn socket(&self) -> PathBuf {
