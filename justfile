@@ -31,7 +31,9 @@ bench what:
     "$peers/venv/bin/pip" install --quiet 'procrastinate==3.*' 'pgqueuer==1.*' asyncpg uvloop 'psycopg[binary,pool]'
     npm install --silent --prefix "$peers" 'graphile-worker@^0.17'
     cp crates/app/benches/queue/peers/* "$peers"
-    TENON_BENCH_PEERS="$peers" cargo bench --package tenon-app --bench queue
+    # sqlxmq is a dependency; its migrations are where cargo keeps its sources.
+    sqlxmq=$(cargo metadata --format-version 1 --locked | python3 -c 'import json, sys; print(next(p["manifest_path"] for p in json.load(sys.stdin)["packages"] if p["name"] == "sqlxmq"))')
+    TENON_BENCH_PEERS="$peers" TENON_BENCH_SQLXMQ="$(dirname "$sqlxmq")/migrations" cargo bench --package tenon-app --bench queue
 
 # Work a queue for some minutes while its workers are killed and frozen: `just soak queue 10`
 soak what minutes="10":

@@ -2,7 +2,9 @@
 //!
 //! Figures of one run compare with one another, not with those of another machine. Counts are bounded; the whole
 //! takes some minutes. `TENON_BENCH_PEERS` names the directory that the peers are installed in (the recipe does that);
-//! without it they are left out. `TENON_BENCH_PINNED` is how many seconds the run with vacuum held back takes.
+//! without it they are left out; `TENON_BENCH_SQLXMQ` names the directory of sqlxmq's own migrations.
+//! `TENON_BENCH_PINNED` is how many seconds the run with vacuum held back takes, and `TENON_BENCH_REMEMBERED` how many
+//! ended jobs are kept in the end.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench stops at the first error and prints")]
 #![expect(
@@ -14,11 +16,15 @@ mod bare;
 mod cluster;
 mod ours;
 mod peers;
+mod sqlxmq;
 mod table;
 
 use std::time::Duration;
 
-use self::{bare::Bare, cluster::Cluster, ours::Ours, peers::Peer, table::Table};
+use tenon_adapters::queue::{Config, RedisConfig};
+use tenon_testkit::services::redis;
+
+use self::{bare::Bare, cluster::Cluster, ours::Ours, peers::Peer, sqlxmq::Sqlxmq, table::Table};
 
 const ROUNDS: usize = 3;
 /// Jobs that are enqueued one by one.
@@ -57,16 +63,16 @@ async fn against_each_other(cluster: &Cluster, table: &mut Table) {
     table.phase(cluster, "bare loop", "run", RUN, bare.drain(100)).await;
     drop(bare);
 
-    let ours = Ours::new(cluster).await;
-    table.phase(cluster, "ours", "singly", SINGLY, ours.singly(1)).await;
-    table.phase(cluster, "ours", "ten at once", SINGLY, ours.singly(10)).await;
-    ours.drain(100).await;
-    table.phase(cluster, "ours", "thousands", RUN, ours.thousands(RUN, 0)).await;
-    table.phase(cluster, "ours", "run", RUN, ours.drain(100)).await;
-    ours.thousands(RUN, 0).await;
-    table.phase(cluster, "ours, batches of 500", "run", RUN, ours.drain(500)).await;
-    table.waits("ours", ours.pick_up(PICK_UPS).await);
-    drop(ours);
+    measure(cluster, table, "ours", &Config::Postgres {}).await;
+    measure(cluster, table, "ours on sqlxmq", &Config::Sqlxmq {}).await;
+    // One without persistence, which costs it nothing: the database keeps the jobs.
+    if let Some(server) = redis::Server::start() {
+        measure(cluster, table, "ours on Redis", &Config::Redis(RedisConfig::new(server.url()))).await;
+    }
+    match Sqlxmq::start(cluster).await {
+        Some(sqlxmq) => sqlxmq.measure(cluster, table).await,
+        None => println!("SKIPPED: sqlxmq (TENON_BENCH_SQLXMQ is not set)"),
+    }
 
     for kind in peers::KINDS {
         let Some(mut peer) = Peer::start(cluster, &kind).await else { continue };
@@ -80,10 +86,23 @@ async fn against_each_other(cluster: &Cluster, table: &mut Table) {
     }
 }
 
+/// One of our queues.
+async fn measure(cluster: &Cluster, table: &mut Table, whose: &str, config: &Config) {
+    let ours = Ours::new(cluster, config).await;
+    table.phase(cluster, whose, "singly", SINGLY, ours.singly(1)).await;
+    table.phase(cluster, whose, "ten at once", SINGLY, ours.singly(10)).await;
+    ours.drain(100).await;
+    table.phase(cluster, whose, "thousands", RUN, ours.thousands(RUN, 0)).await;
+    table.phase(cluster, whose, "run", RUN, ours.drain(100)).await;
+    ours.thousands(RUN, 0).await;
+    table.phase(cluster, &format!("{whose}, batches of 500"), "run", RUN, ours.drain(500)).await;
+    table.waits(whose, ours.pick_up(PICK_UPS).await);
+}
+
 /// What only ours is asked: what a backlog, a long history and a transaction that holds vacuum back cost.
 async fn alone(cluster: &Cluster, table: &mut Table) {
-    let ours = Ours::new(cluster).await;
-    let span = std::env::var("TENON_BENCH_PINNED").ok().and_then(|s| s.parse().ok()).unwrap_or(20);
+    let ours = Ours::new(cluster, &Config::Postgres {}).await;
+    let span = setting("TENON_BENCH_PINNED", 20);
     for is_pinned in [false, true] {
         let rates = ours.steadily(Duration::from_secs(span), is_pinned).await;
         let what = if is_pinned { "with vacuum held back" } else { "freely" };
@@ -100,8 +119,15 @@ async fn alone(cluster: &Cluster, table: &mut Table) {
         there = backlog;
         table.note(&format!("fetch and end 10 of a backlog of {backlog}, ms"), ours.fetches(200).await);
     }
-    ours.remember(2_000_000).await;
-    table.note("the same with 2000000 ended jobs kept, ms", ours.fetches(200).await);
+    let remembered = setting("TENON_BENCH_REMEMBERED", 2_000_000);
+    ours.remember(i64::try_from(remembered).unwrap()).await;
+    table.note(&format!("the same with {remembered} ended jobs kept, ms"), ours.fetches(200).await);
     table
         .note("statements of an idle worker in a second", ours.idle_statements(Duration::from_secs(6)).await);
+}
+
+/// A number that the environment may say.
+fn setting(name: &str, unset: u64) -> u64 {
+    std::env::var(name)
+        .map_or(unset, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }

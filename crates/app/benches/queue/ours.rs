@@ -1,4 +1,7 @@
-//! Our queue in Postgres, as a worker uses it.
+//! Our queues, as a worker uses them through the port.
+//!
+//! The one in Postgres is what most is about; those outside the database are measured as they are given jobs by the
+//! relay, without the two writes in Postgres that each job costs besides.
 
 use std::{
     sync::{
@@ -17,7 +20,7 @@ use tenon_core::{
     Time,
     ports::{
         clock::Clock,
-        queue::{NewJob, Outcome, Queue},
+        queue::{NewJob, Outcome, Queue, Remote},
     },
 };
 use tenon_db::{Db, DbConfig, migrations, pool::Watch, sql::sql};
@@ -43,7 +46,7 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
-    pub(crate) async fn new(cluster: &Cluster) -> Self {
+    pub(crate) async fn new(cluster: &Cluster, config: &Config) -> Self {
         let statements = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&statements);
         let watch: Watch = Arc::new(move |_| {
@@ -51,7 +54,7 @@ impl Ours {
         });
         let db = Db::open(DbConfig { watch: Some(watch), ..DbConfig::new(cluster.database().await) });
         migrations::run(&db).await.unwrap();
-        let queue = connect(&Config::Postgres {}, &db, Arc::new(SystemClock)).await.unwrap();
+        let queue = connect(config, &db, Arc::new(SystemClock)).await.unwrap();
         Self { queue, db, queues: ["default".to_owned()], statements }
     }
 
@@ -72,8 +75,20 @@ impl Ours {
 
     /// Takes and ends everything that is ready.
     pub(crate) async fn drain(&self, batch: usize) {
-        join_all((0..WORKERS).map(|n| async move { while self.turn(&format!("w{n}"), batch).await > 0 {} }))
+        let is_over = AtomicBool::new(false);
+        let work = async {
+            join_all(
+                (0..WORKERS).map(|n| async move { while self.turn(&format!("w{n}"), batch).await > 0 {} }),
+            )
             .await;
+            is_over.store(true, Ordering::Relaxed);
+        };
+        let relay = async {
+            if let Some(remote) = self.queue.remote() {
+                forget_ended(remote, &is_over).await;
+            }
+        };
+        tokio::join!(work, relay);
     }
 
     async fn turn(&self, worker: &str, batch: usize) -> usize {
@@ -201,6 +216,21 @@ impl Ours {
         let _ = tokio::time::timeout(span, worker).await;
         let statements = u32::try_from(self.statements.load(Ordering::Relaxed) - before).unwrap();
         f64::from(statements) / span.as_secs_f64()
+    }
+}
+
+/// Forgets what ended until `is_over`, and the rest then, as the relay does.
+async fn forget_ended(remote: &dyn Remote, is_over: &AtomicBool) {
+    loop {
+        let is_last = is_over.load(Ordering::Relaxed);
+        let ended = remote.ended(500).await.unwrap();
+        remote.forget(&ended).await.unwrap();
+        if ended.is_empty() {
+            if is_last {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 }
 
