@@ -142,7 +142,7 @@ async fn put_in(conn: &mut Connection, to: &dyn Queue, ready: &[NewJob]) -> Resu
         return Ok(());
     }
     if to.capabilities().transactional {
-        jobs::insert(conn, ready).await?;
+        jobs::insert_unknown(conn, ready).await?;
         outbox::remove(conn, &ready.iter().map(|job| job.id).collect::<Vec<_>>()).await?;
     } else {
         outbox::rewrite(conn, ready).await?;

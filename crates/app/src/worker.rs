@@ -110,7 +110,10 @@ impl Worker {
                     renewal = None;
                     Self::note_renewal(renewed, &mut hands);
                 }
-                _ = heartbeat.tick(), if renewal.is_none() => renewal = self.renewal(hands.beats(true)),
+                _ = heartbeat.tick(), if renewal.is_none() => {
+                    hands.begin();
+                    renewal = self.renewal(hands.beats(true));
+                }
                 () = said, if renewal.is_none() => {
                     next_report = Instant::now() + PROGRESS_EVERY;
                     renewal = self.renewal(hands.beats(false));
@@ -162,9 +165,7 @@ impl Worker {
             let ended = told.iter().find(|(ended, _)| *ended == id);
             ended.is_some_and(|(_, outcome)| settled.is_err() || outcome.is_final())
         };
-        for job in jobs.into_iter().filter(|job| !is_over(job.id)) {
-            hands.take(job);
-        }
+        hands.take(jobs.into_iter().filter(|job| !is_over(job.id)));
         match settled {
             Ok(()) => hands.forget_told(),
             Err(_) => hands.keep(told),

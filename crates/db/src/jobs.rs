@@ -31,19 +31,76 @@ use crate::{
     sql::sql,
 };
 
-/// Adds jobs in the caller's transaction and gives the id of each; those whose id is known are skipped.
+/// Whether a new job `n` is not one that has ended.
+///
+/// Not `NOT EXISTS`: that may be planned as a join, which reads the whole history.
+macro_rules! unknown {
+    () => {
+        "(SELECT true FROM finished_jobs f WHERE f.id = n.id AND f.finished_at >= $12 LIMIT 1) IS NULL"
+    };
+}
+
+/// The columns of new jobs as arrays, bound to one statement: adds all of them, or those that are unknown.
+macro_rules! insert {
+    (all, $jobs:expr, $returning:literal) => {
+        insert!(@where "true", $jobs, $returning)
+    };
+    (unknown, $jobs:expr, $returning:literal) => {
+        insert!(@where unknown!(), $jobs, $returning).bind::<st::Timestamptz, _>(earliest($jobs))
+    };
+    (@where $only:expr, $jobs:expr, $returning:literal) => {
+        // In order of locks and keys, so that two transactions wait for one another in one direction only.
+        sql(concat!(
+            "INSERT INTO jobs (id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key,
+                               attempts)
+             SELECT id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key, attempts
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WITH ORDINALITY
+               AS n(id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key, attempts,
+                    place)
+             WHERE ",
+            $only,
+            " ORDER BY lock, unique_key, place
+             ON CONFLICT DO NOTHING ",
+            $returning
+        ))
+        .bind::<st::Array<st::Uuid>, _>(column($jobs, |job| job.id.uuid()))
+        .bind::<st::Array<st::Text>, _>(column($jobs, |job| job.queue.as_str()))
+        .bind::<st::Array<st::Text>, _>(column($jobs, |job| job.name.as_str()))
+        .bind::<st::Array<st::Json>, _>(column($jobs, |job| &job.payload))
+        .bind::<st::Array<st::SmallInt>, _>(column($jobs, |job| job.priority))
+        .bind::<st::Array<st::Timestamptz>, _>(column($jobs, |job| job.run_at))
+        .bind::<st::Array<st::Integer>, _>(column($jobs, |job| job.max_attempts))
+        .bind::<st::Array<st::Nullable<st::Text>>, _>(column($jobs, |job| job.correlation_id.as_deref()))
+        .bind::<st::Array<st::Nullable<st::Text>>, _>(column($jobs, |job| job.lock.as_deref()))
+        .bind::<st::Array<st::Nullable<st::Text>>, _>(column($jobs, |job| job.unique_key.as_deref()))
+        .bind::<st::Array<st::Integer>, _>(column($jobs, |job| job.attempts))
+    };
+}
+
+/// Adds jobs that were just made, in the caller's transaction, and gives the id of each.
 ///
 /// A job whose unique key waits already is not added. The id given is that of the one that waits, which no worker
 /// takes before the caller's transaction ends: it will see what the caller wrote.
 pub async fn insert(conn: &mut AsyncPgConnection, jobs: &[NewJob]) -> Result<Vec<JobId>> {
-    if jobs.is_empty() {
-        return Ok(vec![]);
+    if jobs.iter().any(|job| job.unique_key.is_some()) {
+        return insert_unique(conn, jobs).await;
     }
-    if jobs.iter().all(|job| job.unique_key.is_none()) {
-        insert_new(conn, jobs).await?;
-        return Ok(jobs.iter().map(|job| job.id).collect());
+    if !jobs.is_empty() {
+        insert!(all, jobs, "").execute(conn).await?;
     }
-    insert_unique(conn, jobs).await
+    Ok(jobs.iter().map(|job| job.id).collect())
+}
+
+/// As [`insert`], for jobs that were perhaps added before: those whose id is known, even of a job that has ended, are
+/// skipped.
+pub async fn insert_unknown(conn: &mut AsyncPgConnection, jobs: &[NewJob]) -> Result<Vec<JobId>> {
+    if jobs.iter().any(|job| job.unique_key.is_some()) {
+        return insert_unique(conn, jobs).await;
+    }
+    if !jobs.is_empty() {
+        insert!(unknown, jobs, "").execute(conn).await?;
+    }
+    Ok(jobs.iter().map(|job| job.id).collect())
 }
 
 /// How often one that waits may be taken just as it is looked for.
@@ -54,7 +111,7 @@ async fn insert_unique(conn: &mut AsyncPgConnection, jobs: &[NewJob]) -> Result<
     let mut known: HashSet<JobId> = HashSet::new();
     let mut left = jobs.to_vec();
     for _ in 0..TRIES {
-        let added = insert_returning(conn, &left).await?;
+        let added: Vec<IdRow> = insert!(unknown, &left, "RETURNING id").load(conn).await?;
         known.extend(added.iter().map(|row| JobId::from(row.id)));
         let keys: Vec<&str> =
             left.iter().filter(|j| !known.contains(&j.id)).filter_map(|j| j.unique_key.as_deref()).collect();
@@ -100,47 +157,6 @@ async fn find_known(conn: &mut AsyncPgConnection, ids: &[Uuid], earliest: Time) 
     .load(conn)
     .await?;
     Ok(rows)
-}
-
-/// The columns of new jobs as arrays, bound to one of the two statements below.
-macro_rules! insert {
-    ($jobs:expr, $returning:literal) => {
-        // Not `NOT EXISTS`: that may be planned as a join, which reads the whole history.
-        // In order of locks and keys, so that two transactions wait for one another in one direction only.
-        sql(concat!(
-            "INSERT INTO jobs (id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key,
-                               attempts)
-             SELECT id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key, attempts
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12) WITH ORDINALITY
-               AS n(id, queue, name, payload, priority, run_at, max_attempts, correlation_id, lock, unique_key, attempts,
-                    place)
-             WHERE (SELECT true FROM finished_jobs f WHERE f.id = n.id AND f.finished_at >= $11 LIMIT 1) IS NULL
-             ORDER BY lock, unique_key, place
-             ON CONFLICT DO NOTHING ",
-            $returning
-        ))
-        .bind::<st::Array<st::Uuid>, _>(column($jobs, |job| job.id.uuid()))
-        .bind::<st::Array<st::Text>, _>(column($jobs, |job| job.queue.as_str()))
-        .bind::<st::Array<st::Text>, _>(column($jobs, |job| job.name.as_str()))
-        .bind::<st::Array<st::Json>, _>(column($jobs, |job| &job.payload))
-        .bind::<st::Array<st::SmallInt>, _>(column($jobs, |job| job.priority))
-        .bind::<st::Array<st::Timestamptz>, _>(column($jobs, |job| job.run_at))
-        .bind::<st::Array<st::Integer>, _>(column($jobs, |job| job.max_attempts))
-        .bind::<st::Array<st::Nullable<st::Text>>, _>(column($jobs, |job| job.correlation_id.as_deref()))
-        .bind::<st::Array<st::Nullable<st::Text>>, _>(column($jobs, |job| job.lock.as_deref()))
-        .bind::<st::Array<st::Nullable<st::Text>>, _>(column($jobs, |job| job.unique_key.as_deref()))
-        .bind::<st::Timestamptz, _>(earliest($jobs))
-        .bind::<st::Array<st::Integer>, _>(column($jobs, |job| job.attempts))
-    };
-}
-
-async fn insert_new(conn: &mut AsyncPgConnection, jobs: &[NewJob]) -> Result<()> {
-    insert!(jobs, "").execute(conn).await?;
-    Ok(())
-}
-
-async fn insert_returning(conn: &mut AsyncPgConnection, jobs: &[NewJob]) -> Result<Vec<IdRow>> {
-    Ok(insert!(jobs, "RETURNING id").load(conn).await?)
 }
 
 fn column<'a, T>(jobs: &'a [NewJob], of: impl Fn(&'a NewJob) -> T) -> Vec<T> {

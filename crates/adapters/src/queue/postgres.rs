@@ -106,7 +106,7 @@ impl Queue for PostgresQueue {
     async fn push(&self, new: Vec<NewJob>) -> Result<Vec<JobId>, QueueError> {
         super::refuse_large_payloads(&new)?;
         let mut conn = self.conn().await?;
-        let ids = jobs::insert(&mut conn, &new).await.map_err(unavailable)?;
+        let ids = jobs::insert_unknown(&mut conn, &new).await.map_err(unavailable)?;
         self.notify(&[]).await;
         Ok(ids)
     }

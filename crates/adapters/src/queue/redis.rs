@@ -325,7 +325,7 @@ fn parse_id(id: &str) -> Option<JobId> {
 }
 
 fn leased(row: &[String]) -> Option<LeasedJob> {
-    let [id, queue, attempt, max_attempts, body] = row else { return None };
+    let [id, queue, attempt, max_attempts, lost_workers, body] = row else { return None };
     let body: Body<serde_json::Value> = serde_json::from_str(body).ok()?;
     Some(LeasedJob {
         id: parse_id(id)?,
@@ -334,6 +334,7 @@ fn leased(row: &[String]) -> Option<LeasedJob> {
         queue: queue.clone(),
         attempt: attempt.parse().ok()?,
         max_attempts: max_attempts.parse().ok()?,
+        lost_workers: lost_workers.parse().ok()?,
         correlation_id: body.correlation_id,
     })
 }

@@ -54,7 +54,7 @@ struct Body<P> {
 
 type SeenRow = (Uuid, bool, Option<String>, i32, Time, Option<Time>, Option<String>);
 type EndedRow = (i64, Uuid, String, Option<String>, i32, Option<Time>, Time);
-type PolledRow = (Uuid, String, i32, i32, String, Option<Vec<u8>>, Option<String>);
+type PolledRow = (Uuid, String, i32, i32, i32, String, Option<Vec<u8>>, Option<String>);
 
 impl SqlxmqQueue {
     /// In the database at `url`, where it makes its schema. Must be called within a runtime: it listens in the
@@ -322,7 +322,7 @@ fn uuids(jobs: &[JobId]) -> Vec<Uuid> {
     jobs.iter().map(|id| id.uuid()).collect()
 }
 
-fn leased((id, queue, tried, left, name, bytes, json): PolledRow) -> LeasedJob {
+fn leased((id, queue, tried, left, lost_workers, name, bytes, json): PolledRow) -> LeasedJob {
     // One that another program spawned has its payload as JSON.
     let body = match bytes {
         Some(bytes) => serde_json::from_slice(&bytes),
@@ -339,6 +339,7 @@ fn leased((id, queue, tried, left, name, bytes, json): PolledRow) -> LeasedJob {
         queue,
         attempt: tried,
         max_attempts: tried + left,
+        lost_workers,
         correlation_id: body.correlation_id,
     }
 }

@@ -3,7 +3,7 @@
 //! Figures of one run compare with one another, not with those of another machine. Counts are bounded; the whole
 //! takes some minutes. `TENON_BENCH_PEERS` names the directory that the peers are installed in (the recipe does that);
 //! without it they are left out; `TENON_BENCH_SQLXMQ` names the directory of sqlxmq's own migrations.
-//! `TENON_BENCH_PINNED` is how many seconds the run with vacuum held back takes, and `TENON_BENCH_REMEMBERED` how many
+//! `TENON_BENCH_ROUNDS` is how many rounds there are; `TENON_BENCH_PINNED` is how many seconds the run with vacuum held back takes, and `TENON_BENCH_REMEMBERED` how many
 //! ended jobs are kept in the end.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench stops at the first error and prints")]
@@ -26,7 +26,6 @@ use tenon_testkit::services::redis;
 
 use self::{bare::Bare, cluster::Cluster, ours::Ours, peers::Peer, sqlxmq::Sqlxmq, table::Table};
 
-const ROUNDS: usize = 3;
 /// Jobs that are enqueued one by one.
 const SINGLY: usize = 1_000;
 /// Jobs that are enqueued in thousands, and run.
@@ -41,12 +40,15 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let cluster = Cluster::start().await;
+        let rounds = setting("TENON_BENCH_ROUNDS", 3);
         let mut table = Table::default();
-        for round in 1..=ROUNDS {
-            println!("round {round} of {ROUNDS}");
+        for round in 1..=rounds {
+            println!("round {round} of {rounds}");
             against_each_other(&cluster, &mut table).await;
         }
-        println!("alone");
+        table.print();
+        println!("ours alone");
+        let mut table = Table::default();
         alone(&cluster, &mut table).await;
         table.print();
         cluster.stop().await;

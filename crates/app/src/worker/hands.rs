@@ -24,6 +24,8 @@ use crate::{
 
 /// As many jobs are taken ahead as are expected to end within this time.
 const AHEAD: Duration = Duration::from_millis(50);
+/// How long a suspect waits for the end of what runs here, before it runs beside that.
+const ALONE_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) struct Hands {
     app: Arc<App>,
@@ -33,6 +35,11 @@ pub(super) struct Hands {
     running: HashMap<JobId, Running>,
     /// Taken ahead.
     next: VecDeque<LeasedJob>,
+    /// Those that workers may have died of. Each runs alone, with nothing else in hand that would be suspected, too, and
+    /// at last be dead, for having been near.
+    suspects: VecDeque<LeasedJob>,
+    /// When the last of them came.
+    suspected: Instant,
     pub(super) ended: Vec<(JobId, Outcome)>,
     /// Those that an exchange is telling the queue of.
     told: Vec<JobId>,
@@ -59,6 +66,8 @@ impl Hands {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             next: VecDeque::new(),
+            suspects: VecDeque::new(),
+            suspected: Instant::now(),
             ended: vec![],
             told: vec![],
             takes: None,
@@ -66,8 +75,12 @@ impl Hands {
         }
     }
 
-    /// How many more jobs to take. Asked for in lots of at least a half, unless a hand is free.
+    /// How many more jobs to take: none before a suspect is done with. Asked for in lots of at least a half, unless a
+    /// hand is free.
     pub(super) fn room(&self) -> usize {
+        if !self.suspects.is_empty() || self.running.values().any(|running| running.job.is_suspect()) {
+            return 0;
+        }
         let ahead = self.ahead();
         let room = (self.concurrency + ahead).saturating_sub(self.running.len() + self.next.len());
         let is_worth_it = self.running.len() < self.concurrency || room * 2 >= ahead.max(1);
@@ -81,33 +94,62 @@ impl Hands {
         usize::try_from(within).unwrap_or(usize::MAX).saturating_mul(self.concurrency).min(self.prefetch)
     }
 
-    /// Takes a job. One that is here already had lost its lease, to nobody: it goes on, and is not begun again beside
+    /// Takes jobs. One that is here already had lost its lease, to nobody: it goes on, and is not begun again beside
     /// itself.
-    pub(super) fn take(&mut self, job: LeasedJob) {
-        let id = job.id;
-        let is_here = self.running.contains_key(&id)
-            || self.next.iter().any(|next| next.id == id)
-            || self.ended.iter().any(|(ended, _)| *ended == id);
-        if is_here {
-            return;
+    pub(super) fn take(&mut self, jobs: impl Iterator<Item = LeasedJob>) {
+        for job in jobs {
+            let id = job.id;
+            let is_here = self.running.contains_key(&id)
+                || self.waiting().any(|waiting| waiting.id == id)
+                || self.ended.iter().any(|(ended, _)| *ended == id);
+            if is_here {
+                continue;
+            }
+            if job.is_suspect() {
+                self.suspects.push_back(job);
+                self.suspected = Instant::now();
+            } else {
+                self.next.push_back(job);
+            }
         }
-        self.next.push_back(job);
         self.begin();
     }
 
-    /// Begins what is next while a hand is free.
-    fn begin(&mut self) {
+    /// What has not begun.
+    fn waiting(&self) -> impl Iterator<Item = &LeasedJob> {
+        self.next.iter().chain(&self.suspects)
+    }
+
+    /// Begins what is next while a hand is free; a suspect when the queue has everything else back.
+    pub(super) fn begin(&mut self) {
         while self.running.len() < self.concurrency
             && let Some(job) = self.next.pop_front()
         {
-            let (app, id, job) = (self.app.clone(), job.id, Arc::new(job));
-            self.tidings.begins(&job);
-            let mine = job.clone();
-            let control = Control::ringing(self.heard.clone());
-            let line = control.clone();
-            let task = self.tasks.spawn(async move { (id, jobs::run(&app, &mine, &line).await) });
-            self.running.insert(id, Running { job, task, control, began: Instant::now() });
+            self.run(job);
         }
+        let is_alone = self.running.is_empty();
+        let is_overdue = self.running.len() < self.concurrency && self.suspected.elapsed() > ALONE_WITHIN;
+        if !(is_alone || is_overdue) {
+            return;
+        }
+        self.ended
+            .extend(self.suspects.drain(1.min(self.suspects.len())..).map(|job| (job.id, Outcome::Released)));
+        if self.ended.is_empty()
+            && self.told.is_empty()
+            && let Some(job) = self.suspects.pop_front()
+        {
+            self.run(job);
+        }
+    }
+
+    fn run(&mut self, job: LeasedJob) {
+        let (app, id, job) = (self.app.clone(), job.id, Arc::new(job));
+        self.tidings.begins(&job);
+        let mine = job.clone();
+        let control = Control::ringing(self.heard.clone());
+        let line = control.clone();
+        let task = self.tasks.spawn(async move { (id, jobs::run(&app, &mine, &line).await) });
+        self.running.insert(id, Running { job, task, control, began: Instant::now() });
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -152,6 +194,7 @@ impl Hands {
     /// The queue knows.
     pub(super) fn forget_told(&mut self) {
         self.told.clear();
+        self.begin();
     }
 
     /// The queue could not be told, so it will be again; but not of what was lost meanwhile.
@@ -171,7 +214,7 @@ impl Hands {
             (all || progress.is_some()).then_some(Beat { id: *id, progress })
         });
         let ended = self.ended.iter().map(|(id, _)| *id);
-        let silent = self.next.iter().map(|job| job.id).chain(ended).filter(|_| all);
+        let silent = self.next.iter().chain(&self.suspects).map(|job| job.id).chain(ended).filter(|_| all);
         running.chain(silent.map(|id| Beat { id, progress: None })).collect()
     }
 
@@ -191,8 +234,8 @@ impl Hands {
     pub(super) fn cancel(&mut self, id: JobId) {
         if let Some(running) = self.running.get(&id) {
             running.control.cancel();
-        } else if self.next.iter().any(|job| job.id == id) {
-            self.next.retain(|job| job.id != id);
+        } else if self.waiting().any(|job| job.id == id) {
+            self.forget_waiting(id);
             self.ended.push((id, Outcome::Cancelled));
         }
     }
@@ -203,15 +246,21 @@ impl Hands {
             tracing::warn!(job.id = %id, "The lease of a job was lost; it is stopped here.");
             running.task.abort();
         }
-        self.next.retain(|job| job.id != id);
+        self.forget_waiting(id);
         self.ended.retain(|(ended, _)| *ended != id);
         self.told.retain(|told| *told != id);
         self.begin();
     }
 
+    fn forget_waiting(&mut self, id: JobId) {
+        self.next.retain(|job| job.id != id);
+        self.suspects.retain(|job| job.id != id);
+    }
+
     /// Hands back what was taken ahead.
     pub(super) fn release_untouched(&mut self) {
-        self.ended.extend(self.next.drain(..).map(|job| (job.id, Outcome::Released)));
+        let untouched = self.next.drain(..).chain(self.suspects.drain(..));
+        self.ended.extend(untouched.map(|job| (job.id, Outcome::Released)));
     }
 
     pub(super) fn release_all(&mut self) -> usize {

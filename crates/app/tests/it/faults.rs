@@ -114,6 +114,23 @@ async fn a_job_that_takes_three_workers_with_it_is_dead() {
 }
 
 #[tokio::test]
+async fn those_beside_a_job_that_kills_do_not_die_with_it() {
+    let db = TestDb::new().await;
+    let site = Site::on(db.url()).await;
+    let beside = Toil::lasting(Duration::from_secs(1));
+    let jobs = site.order(&[Toil::ending(End::Kills), beside.clone(), beside.clone(), beside]).await;
+    for _ in 0..3 {
+        site.worker(4).killed().await;
+    }
+    let _survivor = site.worker(4);
+    settles(&site.db, PATIENCE).await;
+    assert_eq!((site.begun(jobs[0]).await, site.column(jobs[0], "state").await.as_str()), (3, "dead"));
+    for job in &jobs[1..] {
+        assert_eq!(site.column(*job, "state").await, "done");
+    }
+}
+
+#[tokio::test]
 async fn a_worker_that_was_frozen_leaves_its_job_to_who_has_it_since() {
     let db = TestDb::new().await;
     let site = Site::on(db.url()).await;

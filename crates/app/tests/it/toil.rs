@@ -39,8 +39,10 @@ const ROOF: &str = "the roof came down";
 pub(crate) struct Toil {
     /// What becomes of it.
     pub(crate) end: End,
-    /// How long its first run takes, in milliseconds; others take no time.
+    /// How much longer its first run takes than others, in milliseconds.
     pub(crate) first: u64,
+    /// How long each run takes, in milliseconds.
+    pub(crate) each: u64,
     /// How many jobs it enqueues when it succeeds.
     pub(crate) children: u32,
 }
@@ -62,11 +64,15 @@ pub(crate) enum End {
 
 impl Toil {
     pub(crate) fn sleeping(first: Duration) -> Self {
-        Self { end: End::Succeeds, first: u64::try_from(first.as_millis()).unwrap(), children: 0 }
+        Self { first: u64::try_from(first.as_millis()).unwrap(), ..Self::ending(End::Succeeds) }
+    }
+
+    pub(crate) fn lasting(each: Duration) -> Self {
+        Self { each: u64::try_from(each.as_millis()).unwrap(), ..Self::ending(End::Succeeds) }
     }
 
     pub(crate) const fn ending(end: End) -> Self {
-        Self { end, first: 0, children: 0 }
+        Self { end, first: 0, each: 0, children: 0 }
     }
 }
 
@@ -81,6 +87,7 @@ impl Handle for Toil {
         if run == 1 {
             tokio::time::sleep(Duration::from_millis(self.first)).await;
         }
+        tokio::time::sleep(Duration::from_millis(self.each)).await;
         match self.end {
             End::Succeeds => {}
             End::SucceedsAt(wanted) if run >= wanted => {}

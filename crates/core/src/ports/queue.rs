@@ -65,8 +65,18 @@ pub struct LeasedJob {
     pub attempt: i32,
     /// How often it is tried.
     pub max_attempts: i32,
+    /// How many workers vanished while they had it.
+    pub lost_workers: i32,
     /// The request that caused it.
     pub correlation_id: Option<String>,
+}
+
+impl LeasedJob {
+    /// Whether it is dead should this worker vanish, too, as others did before: it may be what they died of.
+    pub const fn is_suspect(&self) -> bool {
+        self.lost_workers > 0
+            && (self.lost_workers + 1 >= MAX_LOST_WORKERS || self.attempt >= self.max_attempts)
+    }
 }
 
 /// How a job ended for now.

@@ -63,7 +63,7 @@ macro_rules! lease {
             "UPDATE jobs j SET worker = $1, lease_until = $2, started_at = $3, attempts = j.attempts + 1
              FROM picked WHERE j.id = picked.id
              RETURNING j.id, j.name, j.payload, j.queue, j.priority, j.run_at, j.attempts, j.max_attempts,
-                       j.correlation_id"
+                       j.lost_workers, j.correlation_id"
         )
     };
 }
@@ -183,6 +183,8 @@ struct LeasedRow {
     attempts: i32,
     #[diesel(sql_type = st::Integer)]
     max_attempts: i32,
+    #[diesel(sql_type = st::Integer)]
+    lost_workers: i32,
     #[diesel(sql_type = st::Nullable<st::Text>)]
     correlation_id: Option<String>,
 }
@@ -196,6 +198,7 @@ impl From<LeasedRow> for LeasedJob {
             queue: row.queue,
             attempt: row.attempts,
             max_attempts: row.max_attempts,
+            lost_workers: row.lost_workers,
             correlation_id: row.correlation_id,
         }
     }

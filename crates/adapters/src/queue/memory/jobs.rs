@@ -275,6 +275,7 @@ impl Jobs {
             queue: job.new.queue.clone(),
             attempt: job.attempts,
             max_attempts: job.new.max_attempts,
+            lost_workers: job.lost_workers,
             correlation_id: job.new.correlation_id.clone(),
         })
     }

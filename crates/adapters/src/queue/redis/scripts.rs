@@ -146,7 +146,7 @@ return done(ids)
 ";
 
 /// now, end of the lease, worker, limit, most lost workers, what is said of a lost worker, queues. Answers id, queue,
-/// attempt, most attempts and body of each.
+/// attempt, most attempts, lost workers and body of each.
 const FETCH: &str = r"
 local now, lease_until, worker, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_lost, lost_worker = tonumber(ARGV[5]), ARGV[6]
@@ -188,13 +188,13 @@ local taken = {}
 for _, place in ipairs(places) do
   if #taken == limit then break end
   local id = string.sub(place[1], -36)
-  local f = redis.call('HMGET', job(id), 'queue', 'max_attempts', 'body', 'worker')
+  local f = redis.call('HMGET', job(id), 'queue', 'max_attempts', 'body', 'worker', 'lost')
   if f[1] and not f[4] then
     leave(id)
     local attempt = redis.call('HINCRBY', job(id), 'attempts', 1)
     redis.call('HSET', job(id), 'worker', worker, 'started_at', now)
     redis.call('ZADD', P .. 'leased', lease_until, id)
-    taken[#taken + 1] = {id, f[1], tostring(attempt), f[2], f[3]}
+    taken[#taken + 1] = {id, f[1], tostring(attempt), f[2], f[5], f[3]}
   else
     redis.call('ZREM', P .. 'ready:' .. place[2], place[1])
   end

@@ -76,7 +76,8 @@ END $$;
 -- statement: whoever looked for those outside would do so as of a moment before, and miss what came since.
 CREATE FUNCTION mq_poll(channels text[], batch_size bigint, for_worker text, moment timestamptz, lease_until timestamptz)
 RETURNS TABLE (
-    id uuid, channel_name text, tried integer, attempts integer, name text, payload_bytes bytea, payload_json text
+    id uuid, channel_name text, tried integer, attempts integer, lost_workers integer, name text, payload_bytes bytea,
+    payload_json text
 ) LANGUAGE sql AS $$
     WITH picked AS MATERIALIZED (
         SELECT m.id FROM mq_msgs m
@@ -90,7 +91,7 @@ RETURNS TABLE (
         FROM picked WHERE m.id = picked.id
         RETURNING m.*
     )
-    SELECT t.id, t.channel_name, t.tried, t.attempts, p.name, p.payload_bytes, p.payload_json::text
+    SELECT t.id, t.channel_name, t.tried, t.attempts, t.lost_workers, p.name, p.payload_bytes, p.payload_json::text
     FROM taken t JOIN mq_payloads p ON p.id = t.id
     ORDER BY t.run_at, t.id
 $$;

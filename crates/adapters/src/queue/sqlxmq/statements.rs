@@ -16,7 +16,7 @@ pub(super) const TAKE_BACK: &str = "
     DELETE FROM mq_msgs m USING over WHERE m.id = over.id AND NOT over.again";
 
 pub(super) const POLL: &str = "
-    SELECT id, channel_name, tried, attempts, name, payload_bytes, payload_json FROM mq_poll($1, $2, $3, $4, $5)";
+    SELECT id, channel_name, tried, attempts, lost_workers, name, payload_bytes, payload_json FROM mq_poll($1, $2, $3, $4, $5)";
 
 /// Which of these ids are known.
 pub(super) const KNOWN: &str =

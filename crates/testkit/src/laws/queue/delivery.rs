@@ -25,6 +25,7 @@ pub async fn each_pushed_job_is_handled_as_it_was_pushed(f: Fixture) {
         queue: new.queue,
         attempt: 1,
         max_attempts: 7,
+        lost_workers: 0,
         correlation_id: new.correlation_id,
     };
     assert_eq!(fetch(&f, "w", 10).await, [expected]);

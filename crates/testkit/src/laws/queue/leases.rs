@@ -9,7 +9,7 @@ use tenon_core::{
 
 use super::{Fixture, LEASE, fetch, ids, job, push, renew, settle};
 
-/// After the lease and not before; the attempt counts.
+/// After the lease and not before; the attempt counts, and the worker that it lost.
 pub async fn a_vanished_worker_gives_its_job_back(f: Fixture) {
     let new = job(&f);
     push(&f, [new.clone()]).await;
@@ -18,7 +18,7 @@ pub async fn a_vanished_worker_gives_its_job_back(f: Fixture) {
     assert_eq!(fetch(&f, "w", 1).await, []);
     f.clock.advance(Duration::from_secs(5));
     let again = fetch(&f, "w", 1).await;
-    assert_eq!((ids(&again), again[0].attempt), (vec![new.id], 2));
+    assert_eq!((ids(&again), again[0].attempt, again[0].lost_workers), (vec![new.id], 2, 1));
 }
 
 /// Out of attempts, or three workers gone: it is not tried for ever.
