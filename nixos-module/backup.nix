@@ -116,7 +116,7 @@ in
       {
         tenon-backup = task.service {
           description = "Tenon backup";
-          command = "backup create";
+          command = "backup create --wait 6h";
         };
       }
       (mkIf backup.drill.enable {

@@ -48,7 +48,11 @@ in
         retention.backup_window = mkIf (pointInTime.days > 35) (mkDefault "${toString pointInTime.days}d");
       };
 
-      environment.etc."tenon/wal.toml".source = checked "tenon-wal.toml" { inherit (cfg.settings) backup; };
+      environment.etc."tenon/wal.toml".source = checked "tenon-wal.toml" {
+        inherit (cfg.settings) backup;
+        # A window that is shorter than what can be restored is refused.
+        retention = lib.optionalAttrs (cfg.settings ? retention.backup_window) { inherit (cfg.settings.retention) backup_window; };
+      };
 
       services.postgresql = {
         settings = {
@@ -67,7 +71,7 @@ in
 
       systemd.services.tenon-base-backup = task.service {
         description = "Tenon base backup";
-        command = "backup base";
+        command = "backup base --wait 6h";
       };
       systemd.timers.tenon-base-backup = task.timer "Tenon base backups" pointInTime.schedule;
     })

@@ -8,9 +8,9 @@ COMMANDS = {
     "worker": "worker",
     "scheduler": "scheduler",
     "migrate": "migrate",
-    "backup": "backup create",
+    "backup": "backup create --wait 6h",
     "restore-drill": "backup drill",
-    "base-backup": "backup base",
+    "base-backup": "backup base --wait 6h",
 }
 """What each role runs."""
 

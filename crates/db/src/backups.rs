@@ -74,7 +74,8 @@ impl Snapshot {
     pub async fn take(db: &Db) -> Result<Self> {
         let mut conn = db.dedicated().await?;
         conn.batch_execute(
-            "SET idle_in_transaction_session_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            // However long what is read in it takes, and what others read in it.
+            "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         )
         .await?;
         let row: Word = sql("SELECT pg_export_snapshot() AS word").get_result(&mut conn).await?;

@@ -104,6 +104,18 @@ pub async fn rename(conn: &mut AsyncPgConnection, from: &str, to: &str) -> Resul
     Ok(())
 }
 
+/// Gives `name` to the database `new`, and the one that has it the name `old`: both or neither. Nobody may be connected
+/// to either.
+pub async fn replace(conn: &mut AsyncPgConnection, name: &str, old: &str, new: &str) -> Result<()> {
+    let (name, old, new) = (quoted(name), quoted(old), quoted(new));
+    // Sent as one, the statements are one transaction.
+    conn.batch_execute(&format!(
+        "ALTER DATABASE {name} RENAME TO {old}; ALTER DATABASE {new} RENAME TO {name}"
+    ))
+    .await?;
+    Ok(())
+}
+
 /// Drops a database, ending the connections to it. Dropping an absent one succeeds.
 pub async fn drop(conn: &mut AsyncPgConnection, name: &str) -> Result<()> {
     conn.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name))).await?;

@@ -44,6 +44,8 @@ pub(crate) use self::{
     wal::{archive_settings, fetch, push},
 };
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use tenon_adapters::{blob, clock::SystemClock};
@@ -51,6 +53,9 @@ use tenon_core::ports::clock::Clock;
 use tenon_db::{Connection, Db, backups};
 
 use crate::config::Config;
+
+/// Time between two looks whether another backup is done.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Gives the storage the files that the database refers to and the storage lacks, from whichever backup has them.
 pub(crate) async fn restore_files(config: &Config, db: &Db, target: &Target) -> anyhow::Result<Files> {
@@ -64,12 +69,17 @@ fn now() -> DateTime<Utc> {
     SystemClock.now()
 }
 
-/// Makes sure that nobody else makes or removes backups of this database while the answer lives.
-async fn alone(db: &Db) -> anyhow::Result<Connection> {
+/// Makes sure that nobody else makes or removes backups of this database while the answer lives; waits for `patience`
+/// until whoever does is done.
+async fn alone(db: &Db, patience: Duration) -> anyhow::Result<Connection> {
     let mut conn = db.dedicated().await.context("the database could not be reached")?;
-    anyhow::ensure!(
-        backups::try_lock(&mut conn).await?,
-        "another backup of this database is running; wait until it is done"
-    );
+    let began = Instant::now();
+    while !backups::try_lock(&mut conn).await? {
+        anyhow::ensure!(
+            began.elapsed() < patience,
+            "another backup of this database is running; wait until it is done"
+        );
+        tokio::time::sleep(LOOK).await;
+    }
     Ok(conn)
 }

@@ -1,5 +1,7 @@
 //! Base backups: the cluster's own files, from which with the write-ahead log after them any moment can be restored.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use tenon_db::{
     Db,
@@ -19,8 +21,13 @@ use super::{
 use crate::config::Config;
 
 /// Makes a base backup of the cluster that `db` is in; says as well whether the cluster archives its log.
-pub(crate) async fn base(config: &Config, db: &Db, target: &Target) -> anyhow::Result<(Made, bool)> {
-    let mut conn = alone(db).await?;
+pub(crate) async fn base(
+    config: &Config,
+    db: &Db,
+    target: &Target,
+    patience: Duration,
+) -> anyhow::Result<(Made, bool)> {
+    let mut conn = alone(db, patience).await?;
     let started_at = now();
     let id = manifest::new_id(started_at);
     let migration = migrations::head(&mut conn).await?;
@@ -35,7 +42,9 @@ pub(crate) async fn base(config: &Config, db: &Db, target: &Target) -> anyhow::R
     let program = Program::find(config, "pg_basebackup", postgres, db.url()).await?.args([
         "--pgdata=-",
         "--format=tar",
-        "--wal-method=fetch",
+        // Where the log is archived it is not sent along: a server that is slow to be read may have recycled the beginning
+        // by the end, and waits instead until the archive has all that the backup needs.
+        if archives { "--wal-method=none" } else { "--wal-method=fetch" },
         "--checkpoint=fast",
         "--label=tenon",
         "--no-password",

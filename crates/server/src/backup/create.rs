@@ -3,6 +3,8 @@
 //! The dump and the list of files are of one snapshot. The bytes of the files are copied after it: their keys are written
 //! once, and removed files keep their bytes for longer than any backup takes.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -40,8 +42,13 @@ pub(super) struct Keys {
 }
 
 /// Makes a backup of `db` and of the files it refers to, and removes backups that are kept no longer.
-pub(crate) async fn create(config: &Config, db: &Db, target: &Target) -> anyhow::Result<Made> {
-    let _alone = alone(db).await?;
+pub(crate) async fn create(
+    config: &Config,
+    db: &Db,
+    target: &Target,
+    patience: Duration,
+) -> anyhow::Result<Made> {
+    let _alone = alone(db, patience).await?;
     let (manifest, tally) = make(config, db, target).await?;
     let pruned = prune::remove(config, target, false)
         .await
@@ -51,7 +58,7 @@ pub(crate) async fn create(config: &Config, db: &Db, target: &Target) -> anyhow:
 
 /// The same without removing any: for one that is made because another is needed.
 pub(super) async fn create_besides(config: &Config, db: &Db, target: &Target) -> anyhow::Result<Manifest> {
-    let _alone = alone(db).await?;
+    let _alone = alone(db, Duration::ZERO).await?;
     Ok(make(config, db, target).await?.0)
 }
 

@@ -3,7 +3,7 @@
 //! A backup is unmade in the reverse order of its making: the manifest goes first. Bytes of files go last, when no
 //! backup that is kept lists them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use tenon_db::Db;
@@ -34,9 +34,10 @@ pub(crate) async fn prune(
     config: &Config,
     db: &Db,
     target: &Target,
+    patience: Duration,
     only_look: bool,
 ) -> anyhow::Result<Pruned> {
-    let _alone = alone(db).await?;
+    let _alone = alone(db, patience).await?;
     remove(config, target, only_look).await
 }
 

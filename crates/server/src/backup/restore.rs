@@ -305,11 +305,9 @@ impl Place {
         }
         self.refuse_visitors(&name).await?;
         let old = format!("{name:.28}_replaced_{}", suffix(&manifest::new_id(now())));
-        databases::rename(&mut self.admin, &name, &old).await.context("cannot rename the old database")?;
-        if let Err(error) = databases::rename(&mut self.admin, restored, &name).await {
-            databases::rename(&mut self.admin, &old, &name).await?;
-            return Err(anyhow::Error::new(error).context("cannot rename the restored database"));
-        }
+        databases::replace(&mut self.admin, &name, &old, restored)
+            .await
+            .context("cannot put the restored database in the place of the old one")?;
         Ok(Some(old))
     }
 }

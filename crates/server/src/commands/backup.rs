@@ -1,11 +1,11 @@
 //! `tenon backup`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::{
     backup::{self, Drilled, Found, Kind, Made, Manifest, Pruned, State, Target, Verified},
-    config::Config,
+    config::{Config, Span},
     database::Database,
     output::Output,
 };
@@ -17,12 +17,12 @@ pub(crate) enum BackupCommand {
     /// Reads the database in one snapshot with `pg_dump` of the server's version, the files it refers to, and the
     /// generated keys; writes to backup.target, encrypted when backup.recipients are set. Nothing that runs is
     /// disturbed. Fails, with the backup made, when the storage has lost files.
-    Create,
+    Create(Patience),
     /// Make a base backup: with the write-ahead log archived since, any later moment can be restored.
     ///
     /// Reads the whole cluster with `pg_basebackup`, which needs an account that may replicate, and the files that the
     /// database refers to; writes to backup.target.
-    Base,
+    Base(Patience),
     /// Restore a backup into a cluster made for it, and look at the result as members see it.
     ///
     /// Needs the programs of a PostgreSQL server, and backup.identity for encrypted backups. Touches nothing that runs, and
@@ -45,23 +45,32 @@ pub(crate) enum BackupCommand {
         /// Only say what would be removed.
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        patience: Patience,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Patience {
+    /// How long to wait, such as `6h`, while another backup of the same database is made or removed.
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    wait: Span,
 }
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: BackupCommand, config: &Config, output: &Output) -> anyhow::Result<()> {
     let target = Target::open(config).await?;
     match command {
-        BackupCommand::Create => {
+        BackupCommand::Create(patience) => {
             on_database(config, async |database| {
-                let made = backup::create(config, &database.db, &target).await?;
+                let made = backup::create(config, &database.db, &target, patience.wait.duration()).await?;
                 tell(&made, &target, output, object(&made.manifest), "")
             })
             .await
         }
-        BackupCommand::Base => {
+        BackupCommand::Base(patience) => {
             on_database(config, async |database| {
-                let (made, archives) = backup::base(config, &database.db, &target).await?;
+                let (made, archives) = backup::base(config, &database.db, &target, patience.wait.duration()).await?;
                 let mut shown = object(&made.manifest);
                 shown["archives"] = json!(archives);
                 let hint = if archives {
@@ -82,9 +91,9 @@ pub(crate) async fn run(command: BackupCommand, config: &Config, output: &Output
         }
         BackupCommand::List => list(&target, output).await,
         BackupCommand::Verify { id } => verify(&target, id.as_deref(), output).await,
-        BackupCommand::Prune { dry_run } => {
+        BackupCommand::Prune { dry_run, patience } => {
             on_database(config, async |database| {
-                let pruned = backup::prune(config, &database.db, &target, dry_run).await?;
+                let pruned = backup::prune(config, &database.db, &target, patience.wait.duration(), dry_run).await?;
                 output.print(&removed(&pruned), || pruned_line(&pruned, dry_run))
             })
             .await

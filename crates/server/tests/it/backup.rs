@@ -6,6 +6,7 @@ mod refusals;
 
 use std::{
     path::Path,
+    process::Stdio,
     sync::atomic::{AtomicBool, Ordering::SeqCst},
 };
 
@@ -113,6 +114,34 @@ async fn what_broke_off_is_no_backup_and_is_cleared_away() {
     house.json(&["backup", "prune"]);
     assert!(!orphan.exists() && !broken.join("database").exists());
     assert!(house.json(&["backup", "verify"])["problems"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_killed_in_the_middle_of_a_file_is_none_and_the_next_is_whole() {
+    let house = House::new().await;
+    let world = house.fill();
+    // The storage gives half of a file, and then nothing for a long time.
+    let file = file_in_storage(house.dir.path(), &world.files[0].0);
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let mut making = house.command(&["backup", "create"]).stdin(Stdio::null()).spawn().unwrap();
+    let mut slow = std::fs::File::options().write(true).open(&file).unwrap();
+    std::io::Write::write_all(&mut slow, &bytes[..bytes.len() / 2]).unwrap();
+    making.kill().unwrap();
+    making.wait().unwrap();
+    drop(slow);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, &bytes).unwrap();
+
+    let listed = house.json(&["backup", "list"]);
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["state"]), (1, &Value::from("unfinished")));
+    house.refuses(&["restore"], &["there is no full backup"]);
+    let made = house.json(&["backup", "create"]);
+    assert_eq!(made["removed"]["leftovers"], serde_json::json!([listed[0]["id"]]), "{made}");
+    let verified = house.json(&["backup", "verify"]);
+    assert_eq!((&verified["id"], verified["problems"].as_array().unwrap().len()), (&made["id"], 0));
+    assert_eq!(house.json(&["backup", "list"]).as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,12 +21,12 @@ async fn a_lost_cluster_comes_back_at_the_moment_that_was_noted_with_the_files_o
     store.create_bucket("backups");
     let (identity, recipient) = age_key();
     std::fs::write(dir.path().join("identity"), identity).unwrap();
-    let config = format!(
+    let mut config = format!(
         "data_dir = 'data'\n{}[backup]\nrecipients = ['{recipient}']\nidentity_file = '{}'\narchive_wal = true\n",
         s3_target(&store, "backups"),
         dir.path().join("identity").display()
     );
-    std::fs::write(dir.path().join("t.toml"), config).unwrap();
+    std::fs::write(dir.path().join("t.toml"), &config).unwrap();
     json(dir.path(), &["migrate"]);
     let mut create = command(
         dir.path(),
@@ -41,21 +41,13 @@ async fn a_lost_cluster_comes_back_at_the_moment_that_was_noted_with_the_files_o
     assert_eq!((&base["kind"], &base["archives"]), (&Value::from("base"), &Value::from(true)), "{base}");
     let mut world = World::new(&address);
     let mut ada = world.client(&address);
-    let moment = psql(
-        dir.path(),
-        "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
-    );
+    let moment = psql(dir.path(), NOW);
     world.story(&mut ada, "A mistake");
     let kept = world.files.clone();
     world.attach(&address, "late.txt", b"attached after the moment".to_vec());
     let path = world.at(&format!("/stories/1/attachments/{}", kept[0].0));
     ada.call("DELETE", &path, None).unwrap().expect(204);
-    // What is in the archive is what can be replayed.
-    let last = psql(dir.path(), "SELECT pg_walfile_name(pg_switch_wal())");
-    until(|| {
-        (psql(dir.path(), "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver") >= last)
-            .then_some(())
-    });
+    all_is_archived(dir.path());
     json(dir.path(), &["backup", "create"]);
     stop(up);
 
@@ -85,7 +77,36 @@ async fn a_lost_cluster_comes_back_at_the_moment_that_was_noted_with_the_files_o
         let file = ada.get(&world.at(&format!("/stories/1/attachments/{id}/content"))).unwrap();
         assert_eq!((file.status, &file.body), (200, bytes));
     }
+
+    // A newer base backup is enough for what is kept; the log before it goes with the older one, that after it stays.
+    config += "[backup.keep]\npoint_in_time = '1s'\n";
+    std::fs::write(dir.path().join("t.toml"), &config).unwrap();
+    json(dir.path(), &["backup", "base"]);
+    let pruned = until(|| {
+        let pruned = json(dir.path(), &["backup", "prune"]);
+        pruned["backups"].as_array().unwrap().contains(&base["id"]).then_some(pruned)
+    });
+    assert!(pruned["segments"].as_u64().unwrap() > 0, "{pruned}");
+    world.story(&mut ada, "In another life");
+    let moment = psql(dir.path(), NOW);
+    // The log ends a replay at the first transaction after the moment.
+    world.story(&mut ada, "Too late");
+    all_is_archived(dir.path());
     stop(up);
+    std::fs::remove_dir_all(dir.path().join("data/postgres")).unwrap();
+    let recovered = json(dir.path(), &["restore", "--to-time", &moment]);
+    assert_eq!(recovered["seen_by_members"]["stories"], 2, "{recovered}");
+}
+
+/// The moment, as the server has it.
+const NOW: &str = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+
+/// Waits until all that was written is in the archive: that is what can be replayed.
+fn all_is_archived(dir: &Path) {
+    let last = psql(dir, "SELECT pg_walfile_name(pg_switch_wal())");
+    until(|| {
+        (psql(dir, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver") >= last).then_some(())
+    });
 }
 
 /// As much of a cluster as archiving looks at, beside settings with a target.

@@ -1,6 +1,10 @@
 //! What cannot be backed up or restored is refused in one sentence, and nothing is harmed.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+};
 
 use tenon_db::{address, databases};
 use tenon_testkit::TestDb;
@@ -187,8 +191,22 @@ async fn two_backups_at_once_are_one() {
     assert!(tenon_db::backups::try_lock(&mut holder).await.unwrap());
     house.refuses(&["backup", "create"], &["another backup of this database is running"]);
     house.refuses(&["backup", "prune"], &["another backup of this database is running"]);
+    // One that is told to waits.
+    let waiting =
+        house.command(&["--json", "backup", "create", "--wait", "1m"]).stdin(Stdio::null()).spawn().unwrap();
+    // Until it was turned away once.
+    sql(
+        &house,
+        "DO $$ BEGIN
+           WHILE (SELECT count(*) FROM pg_stat_activity
+                  WHERE datname = current_database() AND query LIKE 'SELECT pg_try_advisory_lock%') < 2
+           LOOP PERFORM pg_sleep(0.01); PERFORM pg_stat_clear_snapshot(); END LOOP;
+         END $$",
+    )
+    .await;
     drop(holder);
-    house.json(&["backup", "create"]);
+    let made = waiting.wait_with_output().unwrap();
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
 }
 
 async fn sql(house: &House, statement: &str) {
