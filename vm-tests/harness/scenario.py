@@ -25,10 +25,10 @@ from .rootfs import MACHINE, SERVICES, unpacked
 class Scenario:
     """A test and its machines."""
 
-    def __init__(self, test: Test, machines: list[Machine], results: Path) -> None:
+    def __init__(self, test: Test, machines: list[Machine], programs: dict[str, str]) -> None:
         self._test = test
         self._machines = machines
-        self._results = results
+        self._programs = programs
         self._subtests: list[str] = []
 
     def run(self) -> None:
@@ -55,6 +55,7 @@ class Scenario:
             "subtest": self._subtest,
             "retry": retry,
             "log": sys.stdout,
+            **self._programs,
         }
 
     @contextlib.contextmanager
@@ -70,8 +71,8 @@ class Scenario:
         return " / ".join(self._subtests) or "the script itself"
 
 
-def main(name: str, results: Path, program: Path, group: str, emulated: bool) -> int:
-    """Runs the test called `name`; the status that the process ends with."""
+def main(name: str, results: Path, program: Path, older: Path | None, group: str, emulated: bool) -> int:
+    """Runs the test called `name`; the status that the process ends with. Machines begin with `older` if it is given."""
     test = evaluate(test_file(name))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
     network.create()
@@ -79,13 +80,13 @@ def main(name: str, results: Path, program: Path, group: str, emulated: bool) ->
     machines: list[Machine] = []
     hosts = {machine: network.address(position) for position, machine in enumerate(sorted(test.plans), 1)}
     for position, machine in enumerate(sorted(test.plans), 1):
-        layout = apply.Layout(machine, test.plans[machine], program, hosts)
+        layout = apply.Layout(machine, test.plans[machine], older or program, hosts)
         if emulated:
             machines.append(Emulator(machine, results, rootfs, layout))
         else:
             port = network.Port(machine, position)
             machines.append(Container(machine, results, rootfs, port, group, layout.lay))
-    scenario = Scenario(test, machines, results)
+    scenario = Scenario(test, machines, {"OLDER": str(older), "NEWER": str(program)} if older else {})
     try:
         scenario.run()
     except (MachineError, AssertionError) as error:
