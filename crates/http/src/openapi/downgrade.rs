@@ -25,6 +25,13 @@ pub fn downgrade(document: &Value) -> Value {
                 content.retain(|media_type, _| media_type == "application/json");
             }
         }
+        // To others, a default is also what success may look like.
+        if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut)
+            && let Some(problem) = responses.remove("default")
+        {
+            responses.insert("4XX".to_owned(), problem.clone());
+            responses.insert("5XX".to_owned(), problem);
+        }
     });
     walk::schemas(&mut document, &mut schema);
     document
