@@ -174,15 +174,16 @@ async fn a_forced_restore_backs_up_what_it_replaces() {
 async fn a_drill_restores_into_a_cluster_of_its_own_and_its_figures_are_shown() {
     let house = House::new().await;
     house.fill();
+    let mut scheduler =
+        house.command(&["scheduler"]).env("TENON__METRICS__LISTEN", "127.0.0.1:0").spawn().unwrap();
+    let address = line_with(&mut scheduler, "Figures are at")["address"].as_str().unwrap().to_owned();
+    // That there is none can be told, so that there is an alarm.
+    until(|| get(&address, "/metrics").contains("backup_last_success_timestamp_seconds 0\n").then_some(()));
     house.json(&["backup", "create"]);
     let drilled = house.json(&["backup", "drill"]);
     assert_eq!(drilled["seen_by_members"]["projects"], 1, "{drilled}");
     assert_eq!(drilled["files"], 2, "{drilled}");
     assert!(drilled["seconds"].as_f64().unwrap() > 0.0);
-
-    let mut scheduler =
-        house.command(&["scheduler"]).env("TENON__METRICS__LISTEN", "127.0.0.1:0").spawn().unwrap();
-    let address = line_with(&mut scheduler, "Figures are at")["address"].as_str().unwrap().to_owned();
     for name in [
         "backup_last_success_timestamp_seconds",
         "backup_last_duration_seconds",
