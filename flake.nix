@@ -74,10 +74,7 @@
               installPhase = "touch $out";
             });
 
-          # All but the one that needs the program of an earlier commit.
-          scenarios = lib.filterAttrs (file: _: lib.hasSuffix ".nix" file && file != "upgrade.nix") (
-            builtins.readDir ./vm-tests
-          );
+          scenarios = lib.filterAttrs (file: _: lib.hasSuffix ".nix" file) (builtins.readDir ./vm-tests);
           machines = lib.mapAttrs' (
             file: _:
             lib.nameValuePair "vm-${lib.removeSuffix ".nix" file}" (

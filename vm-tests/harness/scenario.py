@@ -25,10 +25,10 @@ from .rootfs import MACHINE, SERVICES, unpacked
 class Scenario:
     """A test and its machines."""
 
-    def __init__(self, test: Test, machines: list[Machine], programs: dict[str, str]) -> None:
+    def __init__(self, test: Test, machines: list[Machine], results: Path) -> None:
         self._test = test
         self._machines = machines
-        self._programs = programs
+        self._results = results
         self._subtests: list[str] = []
 
     def run(self) -> None:
@@ -55,7 +55,6 @@ class Scenario:
             "subtest": self._subtest,
             "retry": retry,
             "log": sys.stdout,
-            **self._programs,
         }
 
     @contextlib.contextmanager
@@ -71,8 +70,8 @@ class Scenario:
         return " / ".join(self._subtests) or "the script itself"
 
 
-def main(name: str, results: Path, program: Path, older: Path | None, group: str, emulated: bool) -> int:
-    """Runs the test called `name`; the status that the process ends with. Machines begin with `older` if it is given."""
+def main(name: str, results: Path, program: Path, group: str, emulated: bool) -> int:
+    """Runs the test called `name`; the status that the process ends with."""
     test = evaluate(test_file(name))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
     network.create()
@@ -80,13 +79,13 @@ def main(name: str, results: Path, program: Path, older: Path | None, group: str
     machines: list[Machine] = []
     hosts = {machine: network.address(position) for position, machine in enumerate(sorted(test.plans), 1)}
     for position, machine in enumerate(sorted(test.plans), 1):
-        layout = apply.Layout(machine, test.plans[machine], older or program, hosts)
+        layout = apply.Layout(machine, test.plans[machine], program, hosts)
         if emulated:
             machines.append(Emulator(machine, results, rootfs, layout))
         else:
             port = network.Port(machine, position)
             machines.append(Container(machine, results, rootfs, port, group, layout.lay))
-    scenario = Scenario(test, machines, {"OLDER": str(older), "NEWER": str(program)} if older else {})
+    scenario = Scenario(test, machines, results)
     try:
         scenario.run()
     except (MachineError, AssertionError) as error:
