@@ -212,7 +212,9 @@ pub async fn recovers(conn: &mut AsyncPgConnection) -> Result<bool> {
 
 /// Forgets how the cluster of `conn` was recovered.
 pub async fn forget_recovery(conn: &mut AsyncPgConnection) -> Result<()> {
-    for setting in ["restore_command", "recovery_target_time", "recovery_target_action"] {
+    for setting in
+        ["restore_command", "recovery_target_time", "recovery_target_timeline", "recovery_target_action"]
+    {
         conn.batch_execute(&format!("ALTER SYSTEM RESET {setting}")).await?;
     }
     Ok(())

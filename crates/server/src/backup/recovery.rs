@@ -105,7 +105,12 @@ pub(crate) async fn recover(
         fs::rename(&data, &beside).with_context(|| format!("cannot move {}", data.display()))?;
         Some(beside)
     };
-    vacancy.fill(&unfinished)?;
+    if let Err(error) = vacancy.fill(&unfinished) {
+        if let Some(beside) = &kept_cluster {
+            fs::rename(beside, &data)?;
+        }
+        return Err(anyhow::Error::new(error).context("cannot put the recovered cluster in its place"));
+    }
     match finish(config, target, &manifest, to, managed).await {
         Ok((files, seen, migrations, kept_keys)) => Ok(Recovered {
             manifest,
@@ -137,8 +142,11 @@ async fn finish(
     target: &Target,
     manifest: &Manifest,
     to: DateTime<Utc>,
-    managed: ManagedConfig,
+    mut managed: ManagedConfig,
 ) -> anyhow::Result<Finished> {
+    // What is not kept in the end must leave no timeline in the archive, where later recoveries would follow it. What is
+    // kept is archived from its next start on.
+    managed.settings.push(("archive_command".to_owned(), String::new()));
     let server = Managed::start(ManagedConfig { patience: Some(CONSISTENT_WITHIN), ..managed })
         .await
         .context("the recovered database does not start")?;
@@ -275,6 +283,8 @@ fn instruct(config: &Config, to: DateTime<Utc>, dir: &Path) -> anyhow::Result<()
     let mut settings = OpenOptions::new().append(true).create(true).open(dir.join("postgresql.auto.conf"))?;
     writeln!(settings, "restore_command = {}", quoted(&command))?;
     writeln!(settings, "recovery_target_time = '{}+00'", to.format("%Y-%m-%d %H:%M:%S%.6f"))?;
+    // That of the base backup: the newest one may have left it before the moment, in an earlier recovery.
+    writeln!(settings, "recovery_target_timeline = 'current'")?;
     writeln!(settings, "recovery_target_action = 'promote'")?;
     settings.sync_all()?;
     fs::write(dir.join("recovery.signal"), "")?;

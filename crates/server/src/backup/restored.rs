@@ -225,7 +225,8 @@ pub(super) async fn look(config: &Config, db: &Db, keys: Option<&Secret>) -> any
 
 /// Compares what the database holds with what the manifest says it held.
 pub(super) async fn compare_counts(db: &Db, manifest: &Manifest) -> anyhow::Result<()> {
-    let counts = backups::count(&mut *db.conn().await?).await?;
+    // In one snapshot, which may take as long as it needs.
+    let counts = backups::count(backups::Snapshot::take(db).await?.conn()).await?;
     anyhow::ensure!(
         counts == manifest.counts,
         "the restored database does not hold what was backed up: {}, not {}",
