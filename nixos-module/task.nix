@@ -27,7 +27,8 @@ in
 
   timer = description: schedule: {
     inherit description;
-    wantedBy = [ "timers.target" ];
+    # `partOf` stops a timer with `tenon.target`; this starts it again with that.
+    wantedBy = [ "timers.target" "tenon.target" ];
     partOf = [ "tenon.target" ];
     timerConfig = {
       OnCalendar = schedule;

@@ -62,7 +62,7 @@ MUTATIONS = [
              "changed settings restart everything"),
     Mutation("a drill that is not tried", "backup.nix", 'command = "backup drill";', 'command = "backup list";',
              "each role runs its command"),
-    Mutation("a backup that nothing starts", "task.nix", 'wantedBy = [ "timers.target" ];', "",
+    Mutation("a backup that nothing starts", "task.nix", 'wantedBy = [ "timers.target" "tenon.target" ];', "",
              "backups are made and tried"),
     Mutation("a missed backup", "task.nix", "Persistent = true;", "", "backups are made and tried"),
     Mutation("backups that everybody reads", "backup.nix", "backup.directory} 0700", "backup.directory} 0755",

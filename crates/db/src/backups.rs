@@ -198,6 +198,21 @@ pub async fn cluster(conn: &mut AsyncPgConnection) -> Result<(String, String)> {
     Ok((row.system, row.segment))
 }
 
+/// Lets the server keep its write-ahead log from here on, until [`release_log`] or the end of `conn`; answers by what name.
+pub async fn hold_log(conn: &mut AsyncPgConnection) -> Result<String> {
+    let row: Word = sql("SELECT slot_name::text AS word
+         FROM pg_create_physical_replication_slot('tenon_backup_' || pg_backend_pid(), true, true)")
+    .get_result(conn)
+    .await?;
+    Ok(row.word)
+}
+
+/// Lets the server recycle its write-ahead log again.
+pub async fn release_log(conn: &mut AsyncPgConnection, slot: &str) -> Result<()> {
+    sql("SELECT pg_drop_replication_slot($1)").bind::<st::Text, _>(slot).execute(conn).await?;
+    Ok(())
+}
+
 /// Whether the server archives its write-ahead log.
 pub async fn archives(conn: &mut AsyncPgConnection) -> Result<bool> {
     let row: Truth = sql("SELECT current_setting('archive_mode') <> 'off' AS truth").get_result(conn).await?;

@@ -35,7 +35,7 @@ pub(crate) use self::{
     files::known as known_files,
     manifest::{Found, Kind, Manifest, State, find, list},
     prune::{Pruned, prune},
-    recovery::{Recovered, prepare, recover},
+    recovery::{Recovered, Timeline, prepare, recover},
     restore::{Restored, Wish, restore},
     restored::Files,
     seal::{identities, recipients},

@@ -60,7 +60,10 @@ impl BlobStore for OperatorStore {
                 return Err(e);
             }
         }
-        writer.close().await.map_err(from_opendal)?;
+        if let Err(e) = writer.close().await {
+            let _ = writer.abort().await;
+            return Err(from_opendal(e));
+        }
         let media_type = self.capabilities.media_type.then(|| media_type.to_owned());
         Ok(BlobMeta { size, media_type })
     }

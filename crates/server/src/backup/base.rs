@@ -39,18 +39,19 @@ pub(crate) async fn base(
     let postgres = major(&mut before).await?;
     let counts = backups::count(before.conn()).await?;
     drop(before);
+    // A server that is slow to be read may else recycle the beginning of what it sends at the end.
+    let slot = backups::hold_log(&mut conn).await.context("the server cannot keep its log for the backup")?;
     let program = Program::find(config, "pg_basebackup", postgres, db.url()).await?.args([
         "--pgdata=-",
         "--format=tar",
-        // Where the log is archived it is not sent along: a server that is slow to be read may have recycled the beginning
-        // by the end, and waits instead until the archive has all that the backup needs.
-        if archives { "--wal-method=none" } else { "--wal-method=fetch" },
+        "--wal-method=fetch",
         "--checkpoint=fast",
         "--label=tenon",
         "--no-password",
     ]);
     let object = format!("{}base", manifest::place(&id));
     let database = target.put(&object, true, |sink| program.write_to(sink)).await?;
+    backups::release_log(&mut conn, &slot).await?;
 
     // The files of its end are those of its beginning and more.
     let mut after = Snapshot::take(db).await?;

@@ -51,11 +51,22 @@ pub(crate) struct Recovered {
     pub(crate) finished_at: DateTime<Utc>,
 }
 
+/// Which of the pasts that a cluster has had, when it was recovered to a moment before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Timeline {
+    /// The one that the base backup was made in: what was, as if nothing had been recovered since.
+    #[default]
+    Current,
+    /// The newest one: what came after the last recovery.
+    Latest,
+}
+
 /// Prepares `dir` so that a server started on it recovers to the moment `to`.
 pub(crate) async fn prepare(
     config: &Config,
     target: &Target,
     to: DateTime<Utc>,
+    timeline: Timeline,
     dir: &Path,
 ) -> anyhow::Result<Manifest> {
     anyhow::ensure!(
@@ -65,7 +76,7 @@ pub(crate) async fn prepare(
     );
     let manifest = base_for(target, to).await?;
     verify_first(target, &manifest).await?;
-    unpack(config, target, &manifest, to, dir).await?;
+    unpack(config, target, &manifest, (to, timeline), dir).await?;
     Ok(manifest)
 }
 
@@ -74,6 +85,7 @@ pub(crate) async fn recover(
     config: &Config,
     target: &Target,
     to: DateTime<Utc>,
+    timeline: Timeline,
     force: bool,
 ) -> anyhow::Result<Recovered> {
     let started_at = now();
@@ -97,7 +109,7 @@ pub(crate) async fn recover(
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
     }
-    unpack(config, target, &manifest, to, &unfinished).await?;
+    unpack(config, target, &manifest, (to, timeline), &unfinished).await?;
     let kept_cluster = if vacant {
         None
     } else {
@@ -189,7 +201,8 @@ async fn promoted(db: &Db) -> anyhow::Result<()> {
                 anyhow::ensure!(
                     silent < LOOKS,
                     anyhow::Error::new(error).context(
-                        "the server ended before it reached that moment: it is later than the last one archived"
+                        "the server ended before it reached that moment: it is later than the last one archived, or \
+                         came after an earlier recovery (--timeline latest)"
                     )
                 );
             }
@@ -241,7 +254,7 @@ async fn unpack(
     config: &Config,
     target: &Target,
     manifest: &Manifest,
-    to: DateTime<Utc>,
+    (to, timeline): (DateTime<Utc>, Timeline),
     dir: &Path,
 ) -> anyhow::Result<()> {
     let made = !dir.exists();
@@ -261,7 +274,7 @@ async fn unpack(
                     .with_context(|| format!("cannot write to {}", into.display()))
             })
             .await?;
-        instruct(config, to, dir)
+        instruct(config, to, timeline, dir)
     }
     .await;
     if unpacked.is_err() {
@@ -277,14 +290,19 @@ async fn unpack(
 }
 
 /// Tells the server where the log is, and when to stop.
-fn instruct(config: &Config, to: DateTime<Utc>, dir: &Path) -> anyhow::Result<()> {
+fn instruct(config: &Config, to: DateTime<Utc>, timeline: Timeline, dir: &Path) -> anyhow::Result<()> {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let command = wal::command(config, "fetch")?;
     let mut settings = OpenOptions::new().append(true).create(true).open(dir.join("postgresql.auto.conf"))?;
     writeln!(settings, "restore_command = {}", quoted(&command))?;
     writeln!(settings, "recovery_target_time = '{}+00'", to.format("%Y-%m-%d %H:%M:%S%.6f"))?;
-    // That of the base backup: the newest one may have left it before the moment, in an earlier recovery.
-    writeln!(settings, "recovery_target_timeline = 'current'")?;
+    // By itself the server follows the newest one, which may have left this one before the moment, in an earlier
+    // recovery, and would stop short of it without a word.
+    let timeline = match timeline {
+        Timeline::Current => "current",
+        Timeline::Latest => "latest",
+    };
+    writeln!(settings, "recovery_target_timeline = '{timeline}'")?;
     writeln!(settings, "recovery_target_action = 'promote'")?;
     settings.sync_all()?;
     fs::write(dir.join("recovery.signal"), "")?;

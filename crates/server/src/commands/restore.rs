@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::doctor;
 use crate::{
-    backup::{self, Files, Recovered, Restored, Target, Wish},
+    backup::{self, Files, Recovered, Restored, Target, Timeline, Wish},
     config::Config,
     database::Database,
     output::Output,
@@ -22,6 +22,9 @@ pub(crate) struct RestoreOptions {
     /// Restore this moment instead, from a base backup and the archived write-ahead log: 2026-11-20T21:30:00Z.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "files_only"])]
     to_time: Option<DateTime<Utc>>,
+    /// With --to-time: which past is meant, when the cluster was recovered to a moment since the base backup.
+    #[arg(long, value_enum, default_value_t, requires = "to_time")]
+    timeline: Timeline,
     /// With --to-time: prepare this directory for a server of yours, instead of the one that `tenon up` runs.
     #[arg(long, value_name = "DIR", requires = "to_time")]
     into: Option<PathBuf>,
@@ -40,10 +43,10 @@ pub(crate) struct RestoreOptions {
 pub(crate) async fn run(options: RestoreOptions, config: &Config, output: &Output) -> anyhow::Result<()> {
     let target = Target::open(config).await?;
     if let (Some(to), Some(dir)) = (options.to_time, &options.into) {
-        return prepare(config, &target, to, dir, output).await;
+        return prepare(config, &target, (to, options.timeline), dir, output).await;
     }
     let (mut shown, text, lost) = if let Some(to) = options.to_time {
-        let recovered = backup::recover(config, &target, to, options.force).await?;
+        let recovered = backup::recover(config, &target, to, options.timeline, options.force).await?;
         (recovered_object(&recovered), recovered_text(&recovered), recovered.files.lost)
     } else if options.files_only {
         let database = Database::open(config).await?;
@@ -74,11 +77,11 @@ pub(crate) async fn run(options: RestoreOptions, config: &Config, output: &Outpu
 async fn prepare(
     config: &Config,
     target: &Target,
-    to: DateTime<Utc>,
+    (to, timeline): (DateTime<Utc>, Timeline),
     dir: &Path,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let manifest = backup::prepare(config, target, to, dir).await?;
+    let manifest = backup::prepare(config, target, to, timeline, dir).await?;
     let shown = json!({
         "base": manifest.id,
         "postgres": manifest.postgres,

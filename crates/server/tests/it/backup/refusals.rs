@@ -156,7 +156,7 @@ async fn a_full_disk_ends_a_backup_and_harms_none_before_it() {
     let program = env!("CARGO_BIN_EXE_tenon");
     // A file system of its own, seen by nobody else and gone with the process.
     let script = format!(
-        "mount -t tmpfs -o size=64k none target && {program} --config t.toml backup create; code=$?; ls -R target >seen; {program} --config t.toml backup list; exit $code"
+        "mount -t tmpfs -o size=64k none target && {program} --config t.toml backup create; code=$?; find target/incoming -type f >left; {program} --config t.toml backup list; exit $code"
     );
     drop(house.command(&["backup", "list"]));
     // Only root may mount without becoming root of a namespace first.
@@ -176,6 +176,8 @@ async fn a_full_disk_ends_a_backup_and_harms_none_before_it() {
     }
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("cannot store") && said.contains("No space left"), "{said}");
+    let left = std::fs::read_to_string(house.dir.path().join("left")).unwrap();
+    assert_eq!(left, "", "what was stored of it takes room");
     assert!(
         text(&output.stdout).contains("broke off") || text(&output.stdout).contains("no backups"),
         "{}",
