@@ -6,6 +6,8 @@
     { ... }:
     {
       imports = [ ./lib/machine.nix ];
+      # The load is one person's.
+      services.tenon.settings.rate_limits.session = "1000000/1m";
       services.tenon.backup.recipients = [ "age12matkh5027frrwhh0yac2m9zkpg5slcstr2sg6vlsr9js0j5c4ms2hwjru" ];
       services.tenon.secrets.backupIdentityFile = "/etc/secrets/backup-identity";
       # On NixOS a tool puts it there; a test may say it.
@@ -38,6 +40,12 @@
 
 
     before = seen()
+
+    with subtest("the timers come back with the rest"):
+        machine.succeed("systemctl stop tenon.target")
+        machine.wait_until_fails("systemctl is-active tenon-backup.timer")
+        machine.succeed("systemctl start tenon.target")
+        ready(machine)
 
     with subtest("the timers wait"):
         for timer in ["tenon-backup.timer", "tenon-restore-drill.timer"]:
