@@ -158,7 +158,11 @@ in
     backup.recipients = [ "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p" ];
   };
 
-  point-in-time = with' { backup.pointInTime.enable = true; };
+  # Further back than files are kept by themselves.
+  point-in-time = with' {
+    backup.pointInTime.enable = true;
+    backup.pointInTime.days = 60;
+  };
 
   no-backup = with' { backup.enable = false; };
 
