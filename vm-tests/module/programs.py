@@ -145,14 +145,20 @@ def prometheus_takes_its_configuration() -> None:
 def tenon_takes_every_file() -> None:
     """`tenon config check`, as the build of a system does."""
     tenon = _program()
-    for plan in all_plans().values():
+    files = (
+        (plan.name, path, text)
+        for plan in all_plans().values()
+        for path, text in plan.files.items()
+        if path.startswith("etc/tenon/") and path.endswith(".toml")
+    )
+    for name, path, text in files:
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-            file.write(plan.settings)
+            file.write(text)
             file.flush()
             try:
                 _run(tenon, "config", "check", file.name)
             except Failed as problem:
-                raise Failed(f"{plan.name}: {problem}") from problem
+                raise Failed(f"{path} of {name}: {problem}") from problem
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(all_plans()["minimal"].settings.replace("public_url", "public_ulr"))
         file.flush()
