@@ -1,12 +1,17 @@
 //! Migrations, embedded: applied under a lock, and never under a database newer than the binary.
+//!
+//! Each database remembers the text of what was applied, so that a migration that was edited afterwards is told, rather
+//! than taken for applied.
 
-use diesel::{QueryableByName, sql_types as st};
+use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_types as st};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::{error::Error, locks::Lock, pool::Db};
 
 const EMBEDDED: EmbeddedMigrations = embed_migrations!("../../migrations");
+/// Version and SHA-256 of each, oldest first.
+const TEXTS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 /// Of the advisory lock under which one process at a time migrates.
 const LOCK: i64 = Lock::Migrations as i64;
 /// The oldest server that has all we use.
@@ -29,6 +34,16 @@ pub enum MigrateError {
     DatabaseNewer {
         /// Version of the unknown migration.
         found: String,
+    },
+    /// A migration has another text than the one that was applied.
+    #[error(
+        "the migration {version} is not the one that this database had: it was edited after {release} applied it, and what was edited is missing here; use the program that made the database, or restore into a new one"
+    )]
+    Edited {
+        /// Version of the migration.
+        version: String,
+        /// The release that applied it.
+        release: String,
     },
     /// Not all migrations are applied.
     #[error("{pending} migrations are not applied; run `tenon migrate`")]
@@ -68,20 +83,33 @@ pub async fn run(db: &Db) -> Result<Vec<String>, MigrateError> {
         .await
         .map_err(Error::from)?;
     refuse_newer(&mut conn).await?;
+    refuse_edited(&mut conn).await?;
     // The harness blocks on the connection, so it has a thread of its own; the lock goes with the connection.
-    tokio::task::spawn_blocking(move || {
+    let migrating = tokio::task::spawn_blocking(move || {
         let mut harness = AsyncMigrationHarness::new(conn);
         let applied = harness.run_pending_migrations(EMBEDDED).map_err(MigrateError::Failed)?;
-        Ok(applied.into_iter().map(|v| v.to_string()).collect())
-    })
-    .await
-    .map_err(|e| MigrateError::Failed(Box::new(e)))?
+        let applied = applied.into_iter().map(|v| v.to_string()).collect();
+        Ok::<_, MigrateError>((harness.into_inner(), applied))
+    });
+    let (mut conn, applied) = migrating.await.map_err(|e| MigrateError::Failed(Box::new(e)))??;
+    remember(&mut conn).await?;
+    Ok(applied)
 }
 
-/// Succeeds when the database is exactly at this binary's head.
+/// Succeeds when the database is exactly at this binary's head: what a process asks before it starts.
 pub async fn check(db: &Db) -> Result<(), MigrateError> {
     let mut conn = db.conn().await?;
     refuse_newer(&mut conn).await?;
+    refuse_edited(&mut conn).await?;
+    drop(conn);
+    check_running(db).await
+}
+
+/// Succeeds when the database has all that this binary needs: what a process asks while it runs. A newer release may
+/// have migrated meanwhile, on this machine or another, and takes over in a moment; until then this one goes on, for
+/// every release runs on the schema of the next one.
+pub async fn check_running(db: &Db) -> Result<(), MigrateError> {
+    let mut conn = db.conn().await?;
     let applied = applied(&mut conn).await?;
     let pending = known()?.iter().filter(|v| !applied.contains(v)).count();
     if pending == 0 { Ok(()) } else { Err(MigrateError::Behind { pending }) }
@@ -121,13 +149,62 @@ async fn refuse_newer(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> 
     }
 }
 
+/// Compares what this database remembers with what is embedded.
+async fn refuse_edited(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> {
+    use crate::schema::applied_migrations::dsl;
+    // Databases of before have no such table.
+    if !exists(conn, "applied_migrations").await? {
+        return Ok(());
+    }
+    let remembered: Vec<(String, String, String)> = dsl::applied_migrations
+        .select((dsl::version, dsl::sha256, dsl::release))
+        .order(dsl::version)
+        .load(conn)
+        .await
+        .map_err(Error::from)?;
+    for (version, sha256, release) in remembered {
+        if TEXTS.iter().any(|(known, text)| *known == version && *text != sha256) {
+            return Err(MigrateError::Edited { version, release });
+        }
+    }
+    Ok(())
+}
+
+/// Writes down the texts of what is applied, where they are not yet.
+async fn remember(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> {
+    use crate::schema::applied_migrations::dsl;
+    let rows: Vec<_> = TEXTS
+        .iter()
+        .map(|(version, sha256)| {
+            let release = dsl::release.eq(env!("CARGO_PKG_VERSION"));
+            (dsl::version.eq(version), dsl::sha256.eq(sha256), release)
+        })
+        .collect();
+    diesel::insert_into(dsl::applied_migrations)
+        .values(rows)
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await
+        .map_err(Error::from)?;
+    Ok(())
+}
+
+async fn exists(conn: &mut AsyncPgConnection, table: &str) -> Result<bool, MigrateError> {
+    #[derive(QueryableByName)]
+    struct Exists {
+        #[diesel(sql_type = st::Bool)]
+        exists: bool,
+    }
+    let found: Exists = diesel::sql_query("SELECT to_regclass($1) IS NOT NULL AS exists")
+        .bind::<st::Text, _>(table)
+        .get_result(conn)
+        .await
+        .map_err(Error::from)?;
+    Ok(found.exists)
+}
+
 async fn applied(conn: &mut AsyncPgConnection) -> Result<Vec<String>, MigrateError> {
-    let table: Vec<Version> =
-        diesel::sql_query("SELECT to_regclass('__diesel_schema_migrations')::text AS version WHERE to_regclass('__diesel_schema_migrations') IS NOT NULL")
-            .load(conn)
-            .await
-            .map_err(Error::from)?;
-    if table.is_empty() {
+    if !exists(conn, "__diesel_schema_migrations").await? {
         return Ok(vec![]);
     }
     let rows: Vec<Version> =

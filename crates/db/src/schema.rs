@@ -323,6 +323,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    applied_migrations (version) {
+        version -> Text,
+        sha256 -> Text,
+        release -> Text,
+        applied_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(workspace_members -> users (user_id));

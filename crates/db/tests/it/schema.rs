@@ -79,6 +79,46 @@ async fn a_database_newer_than_the_program_is_refused_and_left_alone() {
         assert!(matches!(error, MigrateError::DatabaseNewer { .. }), "{error}");
         assert!(error.to_string().contains("29991231000000"));
     }
+    // A process that was there before goes on: every release runs on the schema of the next one.
+    migrations::check_running(db.db()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_was_edited_after_it_was_applied_is_refused_by_name() {
+    let db = TestDb::new().await;
+    let mut conn = db.db().conn().await.unwrap();
+    let first = migrations::known().unwrap().remove(0);
+    conn.batch_execute(&format!(
+        "UPDATE applied_migrations SET sha256 = repeat('0', 64), release = '0.0.7' WHERE version = '{first}'"
+    ))
+    .await
+    .unwrap();
+    for refused in [migrations::run(db.db()).await.map(drop), migrations::check(db.db()).await] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, MigrateError::Edited { .. }), "{error}");
+        assert!(error.to_string().contains(&first) && error.to_string().contains("0.0.7"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_before_texts_were_remembered_remembers_them_from_its_next_migration_on() {
+    let db = TestDb::new().await;
+    let mut conn = db.db().conn().await.unwrap();
+    conn.batch_execute(
+        "DROP TABLE applied_migrations;
+         DELETE FROM __diesel_schema_migrations WHERE version = '20261129000100'",
+    )
+    .await
+    .unwrap();
+    assert_eq!(migrations::run(db.db()).await.unwrap(), ["20261129000100"]);
+    let remembered: Vec<Column> =
+        diesel::sql_query("SELECT version AS line FROM applied_migrations ORDER BY version")
+            .load(&mut *conn)
+            .await
+            .unwrap();
+    let remembered: Vec<String> = remembered.into_iter().map(|column| column.line).collect();
+    assert_eq!(remembered, migrations::known().unwrap());
+    migrations::check(db.db()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

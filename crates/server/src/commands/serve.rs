@@ -147,7 +147,7 @@ pub(crate) fn checks_without_bus(config: &Config, app: &Arc<App>, lifecycle: &Li
         }),
         Check::new("migrations", move || {
             let app = Arc::clone(&migrated);
-            async move { migrations::check(app.db()).await.map_err(BoxError::from) }
+            async move { migrations::check_running(app.db()).await.map_err(BoxError::from) }
         }),
         Check::new("storage", move || {
             let (app, directory) = (Arc::clone(&files), directory.clone());
