@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import container, emulator, rootfs, scenario
+from . import container, emulator, previous, rootfs, scenario
 from .evaluate import EvaluationError, evaluate
 from .places import RESULTS, TARGET, test_file, tests
 
@@ -22,6 +22,9 @@ LIMIT = 15 * 60
 
 EMULATED = {"tcg": "core"}
 """Tests that are other tests in whole machines."""
+
+UPGRADED = ("upgrade",)
+"""Tests that begin with the program before the newest migration."""
 
 SKIPPED = 77
 
@@ -37,7 +40,9 @@ def main() -> int:
     """The command line."""
     options = _options()
     if options.inside:
-        return scenario.main(options.inside, options.results, options.program, options.group, options.emulated)
+        return scenario.main(
+            options.inside, options.results, options.program, options.older, options.group, options.emulated
+        )
     known = [*tests(), *EMULATED]
     names = options.names or known
     if unknown := [name for name in names if name not in known]:
@@ -60,6 +65,7 @@ def _options() -> argparse.Namespace:
     # What a test's own process is started with.
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("--results", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--older", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--group", help=argparse.SUPPRESS)
     parser.add_argument("--emulated", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -83,11 +89,11 @@ def _obstacle(emulated: bool) -> str | None:
     return None
 
 
-def _stripped(program: Path) -> Path:
+def _stripped(program: Path, name: str = "tenon") -> Path:
     """The program without what only a debugger reads: it is copied into every machine."""
     if not program.exists():
         raise SystemExit(f"there is no {program}: build it first, with `cargo build --bin tenon`")
-    stripped = RESULTS / "tenon"
+    stripped = RESULTS / name
     if not stripped.exists() or int(stripped.stat().st_mtime) != int(program.stat().st_mtime):
         RESULTS.mkdir(parents=True, exist_ok=True)
         subprocess.run(["strip", "--preserve-dates", "-o", stripped, program], check=True)
@@ -102,6 +108,11 @@ def _run(name: str, program: Path) -> bool | None:
         print(f"SKIP   {name}: {obstacle}", flush=True)
         return None
     stripped = _stripped(program)
+    try:
+        older = [f"--older={_stripped(previous.program(), 'tenon-older')}"] if name in UPGRADED else []
+    except previous.NoPrevious as reason:
+        print(f"SKIP   {name}: there is no program to upgrade from: {reason}", flush=True)
+        return None
     try:
         rootfs.unpacked(rootfs.MACHINE if emulated else rootfs.SERVICES)
     except subprocess.CalledProcessError as error:
@@ -119,7 +130,7 @@ def _run(name: str, program: Path) -> bool | None:
     group = f"tenon-vm-{os.getpid()}"
     inside = [
         sys.executable, "-m", "harness", f"--inside={file}", f"--results={results}", f"--program={stripped}",
-        f"--group={group}", *(["--emulated"] if emulated else []),
+        f"--group={group}", *older, *(["--emulated"] if emulated else []),
     ]  # fmt: skip
     began = time.monotonic()
     process = subprocess.Popen([*NAMESPACES, *inside])

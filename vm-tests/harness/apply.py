@@ -25,16 +25,29 @@ class Layout:
         """Writes everything below `root`."""
         self._root = root
         self._identity()
-        self._accounts()
-        for path, text in (self._plan["files"] | supply.files(self._plan.get("services", {}))).items():
-            self.write(path, text)
-        for path in self._plan.get("executables", []):
-            (root / path.lstrip("/")).chmod(0o755)
-        for link in self._plan["links"]:
-            self.link(link["link"], link["target"])
+        self._files()
         self._packages()
         self._enable_supplied()
         subprocess.run(["systemd-sysusers", f"--root={root}", "plan.conf"], check=True, capture_output=True)
+
+    def lay_over(self, older: "Layout", root: Path) -> None:
+        """Writes everything below `root`, where a machine runs that `older` was laid out for."""
+        self._root = root
+        for path in older.files().keys() - self.files().keys():
+            (root / path.lstrip("/")).unlink(missing_ok=True)
+        self._files()
+        self._packages()
+        subprocess.run(["systemd-sysusers", f"--root={root}", "plan.conf"], check=True, capture_output=True)
+
+    def files(self) -> dict[str, str]:
+        """The text of each file, by path."""
+        made: dict[str, str] = self._plan["files"] | supply.files(self._plan.get("services", {}))
+        return made
+
+    def units(self) -> dict[str, str]:
+        """The text of each unit of systemd, by name."""
+        place = "etc/systemd/system/"
+        return {path.removeprefix(place): text for path, text in self.files().items() if path.startswith(place)}
 
     def write(self, path: str, text: str) -> None:
         """Writes a file."""
@@ -46,6 +59,9 @@ class Layout:
     def link(self, path: str, target: str) -> None:
         """Makes a link, in the place of whatever was there."""
         place = self._root / path.lstrip("/")
+        # Whoever goes through it at this moment does not miss it.
+        if place.is_symlink() and str(place.readlink()) == target:
+            return
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         place.symlink_to(target)
@@ -63,6 +79,15 @@ class Layout:
         self.write("etc/machine-id", "")
         # A journal that outlives a crash.
         (self._root / "var/log/journal").mkdir(parents=True, exist_ok=True)
+
+    def _files(self) -> None:
+        self._accounts()
+        for path, text in self.files().items():
+            self.write(path, text)
+        for path in self._plan.get("executables", []):
+            (self._root / path.lstrip("/")).chmod(0o755)
+        for link in self._plan["links"]:
+            self.link(link["link"], link["target"])
 
     def _accounts(self) -> None:
         lines = []
@@ -83,7 +108,7 @@ class Layout:
             place = self._root / store_path.lstrip("/")
             place.mkdir(parents=True, exist_ok=True)
             if name == "tenon":
-                (place / "bin").mkdir()
+                (place / "bin").mkdir(exist_ok=True)
                 shutil.copy(self._program, place / "bin/tenon")
             else:
                 self.link(f"{store_path}/bin", "/opt/programs")

@@ -121,8 +121,11 @@ class Container(Machine):
     def unblock(self) -> None:
         self._port.unblock()
 
+    def root(self) -> Path:
+        return Path(f"/proc/{self._leader}/root") if self.is_up() else self._disk
+
     def copy_from_host(self, source: str, target: str) -> None:
-        place = Path(f"/proc/{self._leader}/root" if self.is_up() else self._disk) / target.lstrip("/")
+        place = self.root() / target.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         if Path(source).is_dir():
             shutil.copytree(source, place, dirs_exist_ok=True, symlinks=True)

@@ -187,6 +187,9 @@ class Emulator(Machine):
     def unblock(self) -> None:
         network.ip("link", "set", self._tap, "up")
 
+    def root(self) -> Path:
+        raise MachineError(f"{self.name}: the disk of an emulated machine is its own while it runs")
+
     def copy_from_host(self, source: str, target: str) -> None:
         packed = BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:

@@ -80,6 +80,10 @@ class Machine(ABC):
         """Puts it back on the network."""
 
     @abstractmethod
+    def root(self) -> Path:
+        """Its disk, to be written to while it runs."""
+
+    @abstractmethod
     def copy_from_host(self, source: str, target: str) -> None:
         """Copies a file or a directory into the machine."""
 

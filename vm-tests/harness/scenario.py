@@ -13,22 +13,23 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from . import apply, network
+from . import apply, network, previous
 from .container import Container
 from .emulator import Emulator
-from .evaluate import Test, evaluate
+from .evaluate import Test, evaluate, with_program_elsewhere
 from .machine import Machine, MachineError, retry
 from .places import test_file
 from .rootfs import MACHINE, SERVICES, unpacked
+from .switch import Switch
 
 
 class Scenario:
     """A test and its machines."""
 
-    def __init__(self, test: Test, machines: list[Machine], results: Path) -> None:
+    def __init__(self, test: Test, machines: list[Machine], switches: dict[str, Switch]) -> None:
         self._test = test
         self._machines = machines
-        self._results = results
+        self._switches = switches
         self._subtests: list[str] = []
 
     def run(self) -> None:
@@ -55,6 +56,8 @@ class Scenario:
             "subtest": self._subtest,
             "retry": retry,
             "log": sys.stdout,
+            # Not of the NixOS driver.
+            "switches": self._switches,
         }
 
     @contextlib.contextmanager
@@ -70,22 +73,31 @@ class Scenario:
         return " / ".join(self._subtests) or "the script itself"
 
 
-def main(name: str, results: Path, program: Path, group: str, emulated: bool) -> int:
-    """Runs the test called `name`; the status that the process ends with."""
+def main(name: str, results: Path, program: Path, older: Path | None, group: str, emulated: bool) -> int:
+    """Runs the test called `name`; the status that the process ends with. With an older program, machines begin with
+    that and its module, and `switches` lead to this one."""
     test = evaluate(test_file(name))
+    first, begins = test, program
+    if older:
+        first = with_program_elsewhere(evaluate(test_file(name), previous.TREE / "nixos-module"), "older")
+        begins = older
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
     network.create()
     rootfs = unpacked(MACHINE if emulated else SERVICES)
     machines: list[Machine] = []
+    switches: dict[str, Switch] = {}
     hosts = {machine: network.address(position) for position, machine in enumerate(sorted(test.plans), 1)}
     for position, machine in enumerate(sorted(test.plans), 1):
-        layout = apply.Layout(machine, test.plans[machine], program, hosts)
+        layout = apply.Layout(machine, first.plans[machine], begins, hosts)
         if emulated:
             machines.append(Emulator(machine, results, rootfs, layout))
         else:
             port = network.Port(machine, position)
             machines.append(Container(machine, results, rootfs, port, group, layout.lay))
-    scenario = Scenario(test, machines, results)
+        if older:
+            newer = apply.Layout(machine, test.plans[machine], program, hosts)
+            switches[machine] = Switch(machines[-1], layout, newer)
+    scenario = Scenario(test, machines, switches)
     try:
         scenario.run()
     except (MachineError, AssertionError) as error:

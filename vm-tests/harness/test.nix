@@ -1,7 +1,10 @@
 # A test file as `evaluate.py` wants it: the name, the script, and a plan for each machine.
 #
 # As in the flake, every machine has the module; a test only configures it.
-{ file }:
+{
+  file,
+  module ? ../../nixos-module,
+}:
 let
   lib = import ./lib;
   imported = import file;
@@ -9,5 +12,5 @@ let
 in
 {
   inherit (test) name testScript;
-  plans = builtins.mapAttrs (_: node: import ./render.nix { inherit lib; configuration = node; }) test.nodes;
+  plans = builtins.mapAttrs (_: node: import ./render.nix { inherit lib module; configuration = node; }) test.nodes;
 }

@@ -38,3 +38,18 @@ def ready(machine: Any) -> None:
     for unit in ["tenon-migrate", "tenon", "tenon-worker-default", "tenon-scheduler", "caddy"]:
         machine.wait_for_unit(f"{unit}.service")
     machine.wait_until_succeeds("python3 /etc/tenon-test/client.py call - GET /readiness")
+
+
+def without_loss(machine: Any, comments: str, what: str, seconds: int, command: str, times: int = 3) -> None:
+    """Runs a command several times while people read, and write comments as ada; no request of theirs may fail."""
+    before = int(sql(machine, "select count(*) from comments"))
+    in_background(machine, "readers", "load", "ada", "/me", "--seconds", f"{seconds}", "--people", "3")
+    in_background(machine, "writers", "load", "ada", comments, "--seconds", f"{seconds}", "--people", "3", "--posts")
+    for _ in range(times):
+        machine.succeed(command)
+        machine.sleep(1)
+    reads, writes = result(machine, "readers"), result(machine, "writers")
+    print(f"        {what}: {reads['requests']} reads, {writes['requests']} writes,"
+          f" the slowest {max(reads['slowest'], writes['slowest'])} s")
+    assert reads["failed"] == 0 and writes["failed"] == 0, (reads["failures"], writes["failures"])
+    assert int(sql(machine, "select count(*) from comments")) == before + writes["requests"], "a comment is lost or twice"
