@@ -249,6 +249,17 @@ pub async fn server(conn: &mut AsyncPgConnection) -> Result<Server> {
     Ok(server)
 }
 
+/// Lets a connection be silent for as long as it takes, whatever the server's settings say.
+pub async fn may_idle(conn: &mut AsyncPgConnection) -> Result<()> {
+    Ok(conn.batch_execute("SET idle_session_timeout = 0").await?)
+}
+
+/// Where the server is in its write-ahead log, such as `0/3000138`.
+pub async fn log_position(conn: &mut AsyncPgConnection) -> Result<String> {
+    let row: Word = sql("SELECT pg_current_wal_insert_lsn()::text AS word").get_result(conn).await?;
+    Ok(row.word)
+}
+
 /// Takes the lock of backups if nobody has it; it goes with the connection.
 pub async fn try_lock(conn: &mut AsyncPgConnection) -> Result<bool> {
     let row: Truth = sql("SELECT pg_try_advisory_lock($1) AS truth")

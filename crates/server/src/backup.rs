@@ -35,7 +35,7 @@ pub(crate) use self::{
     files::known as known_files,
     manifest::{Found, Kind, Manifest, State, find, list},
     prune::{Pruned, prune},
-    recovery::{Recovered, Timeline, prepare, recover},
+    recovery::{Goal, Moment, Recovered, Timeline, prepare, recover},
     restore::{Restored, Wish, restore},
     restored::Files,
     seal::{identities, recipients},
@@ -60,8 +60,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Gives the storage the files that the database refers to and the storage lacks, from whichever backup has them.
 pub(crate) async fn restore_files(config: &Config, db: &Db, target: &Target) -> anyhow::Result<Files> {
     let storage = blob::connect(config.storage.clone()).await?;
-    let lists = recovery::lists_for(target, now()).await?;
-    restored::files(db, &storage, target, &lists.iter().collect::<Vec<_>>()).await
+    restored::files(db, &storage, target, &recovery::lists_for(target, now()).await?).await
 }
 
 /// The present instant; these commands are the edge of the program.
@@ -69,17 +68,58 @@ fn now() -> DateTime<Utc> {
     SystemClock.now()
 }
 
-/// Makes sure that nobody else makes or removes backups of this database while the answer lives; waits for `patience`
-/// until whoever does is done.
-async fn alone(db: &Db, patience: Duration) -> anyhow::Result<Connection> {
-    let mut conn = db.dedicated().await.context("the database could not be reached")?;
-    let began = Instant::now();
-    while !backups::try_lock(&mut conn).await? {
-        anyhow::ensure!(
-            began.elapsed() < patience,
-            "another backup of this database is running; wait until it is done"
-        );
-        tokio::time::sleep(LOOK).await;
+/// Leaves word in the database when something that is done by the clock has failed, for the figures of whoever runs.
+async fn noting_failure<T>(
+    db: &Db,
+    figure: &str,
+    done: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let done = done.await;
+    if done.is_err() {
+        let noted = async {
+            let mut conn = db.conn().await?;
+            backups::set_figure(&mut conn, figure, create::seconds(now())).await
+        };
+        if let Err(error) = noted.await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "The failure could not be left in the database"
+            );
+        }
     }
-    Ok(conn)
+    done
+}
+
+/// The right to make and remove backups of a database: nobody else has it while this and its connection live.
+struct Alone(Connection);
+
+impl Alone {
+    /// Waits for the right for as long as `patience`, while somebody else has it.
+    async fn with(db: &Db, patience: Duration) -> anyhow::Result<Self> {
+        let mut conn = db.dedicated().await.context("the database could not be reached")?;
+        backups::may_idle(&mut conn).await?;
+        let began = Instant::now();
+        while !backups::try_lock(&mut conn).await? {
+            anyhow::ensure!(
+                began.elapsed() < patience,
+                "another backup of this database is running; wait until it is done"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(Self(conn))
+    }
+
+    /// The connection that has it.
+    const fn conn(&mut self) -> &mut Connection {
+        &mut self.0
+    }
+
+    /// Fails when the connection was lost meanwhile: somebody else may have had the right since, and have removed what
+    /// was counted on.
+    async fn still(&mut self) -> anyhow::Result<()> {
+        backups::server(&mut self.0)
+            .await
+            .map(drop)
+            .context("the connection that keeps other backups away was lost, so this one is given up")
+    }
 }

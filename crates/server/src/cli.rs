@@ -1,6 +1,7 @@
 //! The command line.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. An error is one sentence on standard error.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. An error is one sentence on standard error. `wal fetch`
+//! is asked by PostgreSQL, for which a failure above 125 is not the end of the log: see [`UNTOLD`].
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -8,9 +9,17 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        self, backup::BackupCommand, demo::DemoOptions, jobs::JobsCommand, maintenance::MaintenanceCommand,
-        queue::QueueCommand, restore::RestoreOptions, storage::StorageCommand, token::TokenCommand,
-        user::UserCommand, wal::WalCommand,
+        self,
+        backup::BackupCommand,
+        demo::DemoOptions,
+        jobs::JobsCommand,
+        maintenance::MaintenanceCommand,
+        queue::QueueCommand,
+        restore::RestoreOptions,
+        storage::StorageCommand,
+        token::TokenCommand,
+        user::UserCommand,
+        wal::{Absent, WalCommand},
     },
     config::{Config, ConfigError, Sources, from_process},
     database,
@@ -147,9 +156,14 @@ enum ConfigCommand {
     Reference,
 }
 
+/// Status of a `wal fetch` that could not tell whether the archive has a segment: 126 and above end a recovery, and what
+/// is below is taken for the end of the log. From <https://www.postgresql.org/docs/current/continuous-archiving.html>.
+const UNTOLD: u8 = 200;
+
 /// Runs the command of this process.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
+    let fetches = matches!(cli.command, Some(Command::Wal(WalCommand::Fetch { .. })));
     let output = Output::new(cli.global.json);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -157,6 +171,10 @@ pub(crate) fn run() -> ExitCode {
     };
     match runtime.block_on(dispatch(cli, &output)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if fetches && !error.is::<Absent>() => {
+            fail(&error);
+            ExitCode::from(UNTOLD)
+        }
         Err(error) => fail(&error),
     }
 }

@@ -3,15 +3,47 @@
 use std::{ops::Range, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use opendal::{ErrorKind, Operator};
+use opendal::{Buffer, ErrorKind, Operator};
 use tenon_core::{
     BoxError,
     ports::blob::{BlobError, BlobMeta, BlobStore, ByteStream, Capabilities, Key},
 };
 
-/// Bytes held back before they go out: the size of one part of a multipart upload.
-const CHUNK: usize = 8 << 20;
+/// Size of the first parts of an upload, bytes: what is held back before it goes out. S3 takes none below 5 MiB.
+const SMALLEST_PART: usize = 8 << 20;
+/// Size of the last parts of a large one.
+const LARGEST_PART: usize = 128 << 20;
+
+/// Size of the part of this number: S3 takes 10 000, so those of large objects grow, and 860 GiB fit.
+const fn part_size(number: usize) -> usize {
+    let grown = SMALLEST_PART << if number < 4000 { number / 1000 } else { 4 };
+    if grown < LARGEST_PART { grown } else { LARGEST_PART }
+}
+
+/// A part that is being put together.
+#[derive(Default)]
+struct Part {
+    number: usize,
+    pieces: Vec<Bytes>,
+    size: usize,
+}
+
+impl Part {
+    /// Adds to it; answers it when it is large enough, and begins the next.
+    fn add(&mut self, bytes: Bytes) -> Option<Buffer> {
+        self.size += bytes.len();
+        self.pieces.push(bytes);
+        (self.size >= part_size(self.number)).then(|| self.take())
+    }
+
+    fn take(&mut self) -> Buffer {
+        self.number += 1;
+        self.size = 0;
+        Buffer::from(std::mem::take(&mut self.pieces))
+    }
+}
 
 /// An opendal operator that keeps the laws of the port.
 pub(super) struct OperatorStore {
@@ -40,19 +72,26 @@ impl BlobStore for OperatorStore {
     }
 
     async fn put(&self, key: &Key, media_type: &str, mut body: ByteStream) -> Result<BlobMeta, BlobError> {
-        let mut options = self.operator.writer_with(key.as_str()).chunk(CHUNK);
+        let mut options = self.operator.writer_with(key.as_str());
         if self.capabilities.media_type {
             options = options.content_type(media_type);
         }
         let mut writer = options.await.map_err(from_opendal)?;
-        let mut size = 0;
-        while let Some(next) = body.next().await {
-            let written = match next {
-                Ok(bytes) => {
+        let (mut size, mut part) = (0, Part::default());
+        loop {
+            let written = match body.next().await {
+                Some(Ok(bytes)) => {
                     size += bytes.len() as u64;
-                    writer.write(bytes).await.map_err(from_opendal)
+                    match part.add(bytes) {
+                        Some(whole) => writer.write(whole).await.map_err(from_opendal),
+                        None => Ok(()),
+                    }
                 }
-                Err(e) => Err(BlobError::Aborted(e)),
+                Some(Err(e)) => Err(BlobError::Aborted(e)),
+                None => match writer.write(part.take()).await {
+                    Ok(()) => break,
+                    Err(e) => Err(from_opendal(e)),
+                },
             };
             if let Err(e) = written {
                 // What cannot be cleaned up now was never visible either.
@@ -160,5 +199,18 @@ fn from_opendal(e: opendal::Error) -> BlobError {
         ErrorKind::RateLimited => BlobError::Transient(e.into()),
         _ if e.is_temporary() => BlobError::Transient(e.into()),
         _ => BlobError::Permanent(e.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part_size;
+
+    #[test]
+    fn ten_thousand_parts_are_enough_for_large_objects_and_small_ones_hold_little_back() {
+        let sizes: Vec<usize> = (0..10_000).map(part_size).collect();
+        assert!(sizes.iter().sum::<usize>() > 860 << 30);
+        assert!(sizes.is_sorted());
+        assert_eq!((sizes[0], sizes[9_999]), (8 << 20, 128 << 20));
     }
 }

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use opendal::{ErrorKind, HttpTransporter, Operator, layers::TimeoutLayer, services::S3};
+use opendal::{
+    ErrorKind, HttpTransporter, Operator,
+    layers::{RetryLayer, TimeoutLayer},
+    services::S3,
+};
 use opendal_http_transport_reqwest::ReqwestTransport;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -75,7 +79,9 @@ pub(super) async fn connect(config: S3Config) -> Result<OperatorStore, ConnectEr
     }
     let operator = Operator::new(builder)
         .map_err(|e| ConnectError::caused("The settings of the S3 store are not valid.", e))?
-        .layer(TimeoutLayer::new().with_timeout(Duration::from_secs(30)).with_io_timeout(IO_TIMEOUT));
+        .layer(TimeoutLayer::new().with_timeout(Duration::from_secs(30)).with_io_timeout(IO_TIMEOUT))
+        // A store far away refuses now and then; one such answer shall not cost the upload of an hour.
+        .layer(RetryLayer::new().with_max_times(3).with_min_delay(Duration::from_millis(200)).with_jitter());
     prove_readable(&operator, &config).await?;
     Ok(OperatorStore::new(operator, Capabilities { durable: true, presign: true, media_type: true }))
 }

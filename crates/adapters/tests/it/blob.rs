@@ -63,6 +63,30 @@ async fn an_absent_store_is_named() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_busy_for_a_moment_is_asked_again() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let serving = async {
+        let busy = ("503 Slow Down", "<Error><Code>SlowDown</Code><Message>Busy</Message></Error>");
+        let empty = ("200 OK", "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>");
+        for (status, body) in [busy, busy, empty] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            let length = body.len();
+            let answer =
+                format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    };
+    let ((), connected) = tokio::join!(serving, connect(s3_config_at(&endpoint, "tenon")));
+    connected.map(drop).unwrap();
+}
+
+#[tokio::test]
 async fn a_directory_that_cannot_be_written_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");

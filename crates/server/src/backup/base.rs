@@ -10,11 +10,11 @@ use tenon_db::{
 };
 
 use super::{
-    Target, alone,
-    create::{Made, Parts, major},
+    Alone, Target,
+    create::{Made, Parts, major, measured},
     files,
     manifest::{self, Cluster, FORMAT, Kind, Manifest},
-    now,
+    noting_failure, now,
     postgres::Program,
     prune,
 };
@@ -27,20 +27,32 @@ pub(crate) async fn base(
     target: &Target,
     patience: Duration,
 ) -> anyhow::Result<(Made, bool)> {
-    let mut conn = alone(db, patience).await?;
+    let made = Box::pin(base_alone(config, db, target, patience));
+    noting_failure(db, "backup_base_last_failure_timestamp_seconds", made).await
+}
+
+async fn base_alone(
+    config: &Config,
+    db: &Db,
+    target: &Target,
+    patience: Duration,
+) -> anyhow::Result<(Made, bool)> {
+    let mut alone = Alone::with(db, patience).await?;
+    let room = prune::make_room(config, target).await;
+    let conn = alone.conn();
     let started_at = now();
     let id = manifest::new_id(started_at);
-    let migration = migrations::head(&mut conn).await?;
+    let migration = migrations::head(conn).await?;
     let migration = migration.context("the database is empty; run `tenon migrate` first")?;
     let (system, first_segment) =
-        backups::cluster(&mut conn).await.context("the account may not read what a base backup needs")?;
-    let archives = backups::archives(&mut conn).await?;
+        backups::cluster(conn).await.context("the account may not read what a base backup needs")?;
+    let archives = backups::archives(conn).await?;
     let mut before = Snapshot::take(db).await?;
     let postgres = major(&mut before).await?;
     let counts = backups::count(before.conn()).await?;
     drop(before);
     // A server that is slow to be read may else recycle the beginning of what it sends at the end.
-    let slot = backups::hold_log(&mut conn).await.context("the server cannot keep its log for the backup")?;
+    let slot = backups::hold_log(conn).await.context("the server cannot keep its log for the backup")?;
     let program = Program::find(config, "pg_basebackup", postgres, db.url()).await?.args([
         "--pgdata=-",
         "--format=tar",
@@ -51,7 +63,8 @@ pub(crate) async fn base(
     ]);
     let object = format!("{}base", manifest::place(&id));
     let database = target.put(&object, true, |sink| program.write_to(sink)).await?;
-    backups::release_log(&mut conn, &slot).await?;
+    let end = backups::log_position(conn).await?;
+    backups::release_log(conn, &slot).await?;
 
     // The files of its end are those of its beginning and more.
     let mut after = Snapshot::take(db).await?;
@@ -77,12 +90,15 @@ pub(crate) async fn base(
         file_count: parts.tally.files,
         file_bytes: parts.tally.bytes,
         lost_files: parts.tally.lost,
-        cluster: Some(Cluster { system, first_segment }),
+        cluster: Some(Cluster { system, first_segment, end: Some(end) }),
     };
+    alone.still().await?;
     manifest.write(target).await?;
+    measured(db, &manifest).await?;
     let pruned = prune::remove(config, target, false)
         .await
         .context("the backup is whole, but old ones could not be removed")?;
+    let pruned = room.and(pruned);
     let made = Made { manifest, copied: parts.tally.copied, copied_bytes: parts.tally.copied_bytes, pruned };
     Ok((made, archives))
 }

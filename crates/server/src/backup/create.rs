@@ -16,9 +16,9 @@ use tenon_db::{
 };
 
 use super::{
-    Target, alone, files,
+    Alone, Target, files,
     manifest::{self, FORMAT, Kind, Manifest, State},
-    now,
+    noting_failure, now,
     postgres::Program,
     prune::{self, Pruned},
     target::Stored,
@@ -48,21 +48,33 @@ pub(crate) async fn create(
     target: &Target,
     patience: Duration,
 ) -> anyhow::Result<Made> {
-    let _alone = alone(db, patience).await?;
-    let (manifest, tally) = make(config, db, target).await?;
+    let made = Box::pin(create_alone(config, db, target, patience));
+    noting_failure(db, "backup_last_failure_timestamp_seconds", made).await
+}
+
+async fn create_alone(config: &Config, db: &Db, target: &Target, patience: Duration) -> anyhow::Result<Made> {
+    let mut alone = Alone::with(db, patience).await?;
+    let room = prune::make_room(config, target).await;
+    let (manifest, tally) = make(config, db, target, &mut alone).await?;
     let pruned = prune::remove(config, target, false)
         .await
         .context("the backup is whole, but old ones could not be removed")?;
+    let pruned = room.and(pruned);
     Ok(Made { manifest, copied: tally.copied, copied_bytes: tally.copied_bytes, pruned })
 }
 
 /// The same without removing any: for one that is made because another is needed.
 pub(super) async fn create_besides(config: &Config, db: &Db, target: &Target) -> anyhow::Result<Manifest> {
-    let _alone = alone(db, Duration::ZERO).await?;
-    Ok(make(config, db, target).await?.0)
+    let mut alone = Alone::with(db, Duration::ZERO).await?;
+    Ok(make(config, db, target, &mut alone).await?.0)
 }
 
-async fn make(config: &Config, db: &Db, target: &Target) -> anyhow::Result<(Manifest, files::Tally)> {
+async fn make(
+    config: &Config,
+    db: &Db,
+    target: &Target,
+    alone: &mut Alone,
+) -> anyhow::Result<(Manifest, files::Tally)> {
     let started_at = now();
     let id = manifest::new_id(started_at);
     let mut snapshot = Snapshot::take(db).await.context("the database could not be reached")?;
@@ -96,8 +108,9 @@ async fn make(config: &Config, db: &Db, target: &Target) -> anyhow::Result<(Mani
         lost_files: tally.lost.clone(),
         cluster: None,
     };
+    alone.still().await?;
     manifest.write(target).await?;
-    measured(db, started_at, &manifest).await?;
+    measured(db, &manifest).await?;
     Ok((manifest, tally))
 }
 
@@ -196,13 +209,25 @@ fn generated_keys(config: &Config) -> anyhow::Result<Option<Keys>> {
 }
 
 /// Writes down for the figures of whoever runs that there is a new backup.
-async fn measured(db: &Db, started_at: DateTime<Utc>, manifest: &Manifest) -> anyhow::Result<()> {
+pub(super) async fn measured(db: &Db, manifest: &Manifest) -> anyhow::Result<()> {
+    let took = (manifest.finished_at - manifest.started_at).as_seconds_f64();
+    let [when, how_long, size] = match manifest.kind {
+        Kind::Full => {
+            ["backup_last_success_timestamp_seconds", "backup_last_duration_seconds", "backup_size_bytes"]
+        }
+        Kind::Base => [
+            "backup_base_last_success_timestamp_seconds",
+            "backup_base_last_duration_seconds",
+            "backup_base_size_bytes",
+        ],
+    };
+    let lost = u64::try_from(manifest.lost_files.len()).unwrap_or(u64::MAX);
     let mut conn = db.conn().await?;
-    let took = (manifest.finished_at - started_at).as_seconds_f64();
     for (name, value) in [
-        ("backup_last_success_timestamp_seconds", seconds(manifest.finished_at)),
-        ("backup_last_duration_seconds", took),
-        ("backup_size_bytes", approximately(manifest.size())),
+        (when, seconds(manifest.finished_at)),
+        (how_long, took),
+        (size, approximately(manifest.size())),
+        ("backup_lost_files", approximately(lost)),
     ] {
         backups::set_figure(&mut conn, name, value).await?;
     }

@@ -13,7 +13,7 @@ use tenon_db::{
 use super::{
     Kind, Manifest, Target,
     create::seconds,
-    manifest, now,
+    manifest, noting_failure, now,
     restore::{load, verify_first},
     restored,
 };
@@ -37,8 +37,26 @@ pub(crate) async fn drill(
     target: &Target,
     id: Option<&str>,
 ) -> anyhow::Result<Drilled> {
+    let attempted = Box::pin(attempt(config, target, id));
+    let drilled = noting_failure(live, "backup_drill_last_failure_timestamp_seconds", attempted).await?;
+    let mut conn = live.conn().await?;
+    for (name, value) in [
+        ("backup_drill_last_success_timestamp_seconds", seconds(drilled.finished_at)),
+        ("backup_drill_duration_seconds", (drilled.finished_at - drilled.started_at).as_seconds_f64()),
+    ] {
+        backups::set_figure(&mut conn, name, value).await?;
+    }
+    Ok(drilled)
+}
+
+async fn attempt(config: &Config, target: &Target, id: Option<&str>) -> anyhow::Result<Drilled> {
     let started_at = now();
     let manifest = manifest::find(target, id, Kind::Full).await?;
+    anyhow::ensure!(
+        manifest.kind == Kind::Full,
+        "the backup {} is a base backup; a drill restores whole ones",
+        manifest.id
+    );
     manifest.refuse_newer()?;
     verify_first(target, &manifest).await?;
     let scratch = commands::up::temporary_dir()?;
@@ -56,15 +74,7 @@ pub(crate) async fn drill(
     let rehearsed = rehearse(config, target, &manifest, &server).await;
     server.stop().await?;
     let (files, seen) = rehearsed?;
-    let drilled = Drilled { manifest, files, seen, started_at, finished_at: now() };
-    let mut conn = live.conn().await?;
-    for (name, value) in [
-        ("backup_drill_last_success_timestamp_seconds", seconds(drilled.finished_at)),
-        ("backup_drill_duration_seconds", (drilled.finished_at - started_at).as_seconds_f64()),
-    ] {
-        backups::set_figure(&mut conn, name, value).await?;
-    }
-    Ok(drilled)
+    Ok(Drilled { manifest, files, seen, started_at, finished_at: now() })
 }
 
 async fn rehearse(

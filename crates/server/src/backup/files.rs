@@ -51,17 +51,24 @@ pub(super) struct Tally {
 /// A list on its way, in a temporary file: a JSON object a line.
 pub(crate) struct Spool<T> {
     file: BufWriter<File>,
+    count: u64,
     items: PhantomData<T>,
 }
 
 impl<T: Serialize + DeserializeOwned> Spool<T> {
     pub(super) fn new() -> anyhow::Result<Self> {
         let file = tempfile::tempfile().context("cannot make a temporary file")?;
-        Ok(Self { file: BufWriter::new(file), items: PhantomData })
+        Ok(Self { file: BufWriter::new(file), count: 0, items: PhantomData })
+    }
+
+    /// Whether nothing was pushed.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     pub(super) fn push(&mut self, item: &T) -> anyhow::Result<()> {
         serde_json::to_writer(&mut self.file, item)?;
+        self.count += 1;
         self.file.write_all(b"\n").context("cannot write to a temporary file")
     }
 

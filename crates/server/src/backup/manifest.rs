@@ -81,6 +81,9 @@ pub(crate) struct Cluster {
     pub(crate) system: String,
     /// The first segment of the write-ahead log that is needed.
     pub(crate) first_segment: String,
+    /// Where in that log it ended, such as `0/3000138`; not known of those that older releases made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) end: Option<String>,
 }
 
 impl Manifest {
@@ -109,10 +112,11 @@ pub(super) fn place(id: &str) -> String {
     format!("{PREFIX}{id}/")
 }
 
-/// A new id: the time, and digits that tell backups of one second apart.
+/// A new id, which sorts by age: the time, what is over of its second in units of 1/65 536, and two digits by chance.
 pub(super) fn new_id(now: DateTime<Utc>) -> String {
+    let fraction = (u64::from(now.timestamp_subsec_nanos()) << 16) / 1_000_000_000;
     let random = uuid::Uuid::now_v7().as_u64_pair().1;
-    format!("{}-{:04x}", now.format("%Y%m%dT%H%M%SZ"), random & 0xffff)
+    format!("{}-{:04x}{:02x}", now.format("%Y%m%dT%H%M%SZ"), fraction.min(0xffff), random & 0xff)
 }
 
 /// What there is of a backup.
@@ -157,23 +161,26 @@ pub(crate) async fn list(target: &Target) -> anyhow::Result<Vec<Found>> {
 }
 
 /// The whole backup of this id, or with `newest` or none the newest one of `kind`.
+///
+/// One that cannot be read and may be newer is not passed over: an older one in its place would be a loss that nobody
+/// notices.
 pub(crate) async fn find(target: &Target, id: Option<&str>, kind: Kind) -> anyhow::Result<Manifest> {
     let wanted = id.filter(|id| *id != "newest");
-    let mut unusable = None;
     for found in list(target).await?.into_iter().rev() {
         match (wanted, found.state) {
             (Some(wanted), _) if wanted != found.id => {}
             (_, State::Whole(manifest)) if wanted.is_some() || manifest.kind == kind => return Ok(*manifest),
             (Some(id), State::Unfinished) => anyhow::bail!("the backup {id} broke off before it was whole"),
             (Some(_), State::Unreadable(why)) => anyhow::bail!(why),
-            (None, State::Unreadable(why)) => unusable = unusable.or(Some(why)),
+            (None, State::Unreadable(why)) => {
+                anyhow::bail!("{why}. It is the newest one; an older one must be named (`tenon backup list`)")
+            }
             _ => {}
         }
     }
-    match (wanted, unusable) {
-        (Some(id), _) => anyhow::bail!("there is no backup {id} in {}", target.place()),
-        (None, Some(why)) => anyhow::bail!(why),
-        (None, None) => anyhow::bail!("there is no {} backup in {}", kind.as_str(), target.place()),
+    match wanted {
+        Some(id) => anyhow::bail!("there is no backup {id} in {}", target.place()),
+        None => anyhow::bail!("there is no {} backup in {}", kind.as_str(), target.place()),
     }
 }
 

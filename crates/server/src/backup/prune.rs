@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use tenon_db::Db;
 
 use super::{
-    Manifest, Target, alone,
+    Alone, Manifest, Target,
     files::{self, Present},
     manifest::{self, Found, Kind, State},
     now, wal,
@@ -29,6 +29,32 @@ pub(crate) struct Pruned {
     pub(crate) segments: u64,
 }
 
+impl Pruned {
+    /// What was removed at both times.
+    pub(super) fn and(mut self, later: Self) -> Self {
+        self.backups.extend(later.backups);
+        self.leftovers.extend(later.leftovers);
+        self.files += later.files;
+        self.segments += later.segments;
+        self
+    }
+}
+
+/// Removes what is kept no longer before more is made, so that a target that is full is not full for ever. Whatever
+/// keeps it from that is told, and does not keep a backup from being made.
+pub(super) async fn make_room(config: &Config, target: &Target) -> Pruned {
+    match remove(config, target, false).await {
+        Ok(pruned) => pruned,
+        Err(error) => {
+            tracing::warn!(
+                error = &*error as &dyn std::error::Error,
+                "Old backups could not be removed before the new one"
+            );
+            Pruned::default()
+        }
+    }
+}
+
 /// Removes what is kept no longer; with `only_look` says what that would be.
 pub(crate) async fn prune(
     config: &Config,
@@ -37,11 +63,11 @@ pub(crate) async fn prune(
     patience: Duration,
     only_look: bool,
 ) -> anyhow::Result<Pruned> {
-    let _alone = alone(db, patience).await?;
+    let _alone = Alone::with(db, patience).await?;
     remove(config, target, only_look).await
 }
 
-/// The same for somebody who is [`alone`] already.
+/// The same for somebody who is [`Alone`] already.
 pub(super) async fn remove(config: &Config, target: &Target, only_look: bool) -> anyhow::Result<Pruned> {
     let all = manifest::list(target).await?;
     // A manifest that cannot be read might list files that are needed, so then nothing is removed that it could mean.

@@ -5,6 +5,7 @@
 //! one that is somebody else's to run, only the directory is.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     fs::{self, DirBuilder, OpenOptions},
     io::Write,
     os::unix::fs::DirBuilderExt,
@@ -13,7 +14,7 @@ use std::{
 };
 
 use anyhow::Context;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use tenon_adapters::blob;
 use tenon_app::invariants::Seen;
 use tenon_db::{
@@ -40,7 +41,7 @@ const LOOKS: u32 = 50;
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) manifest: Manifest,
-    pub(crate) to: DateTime<Utc>,
+    pub(crate) moment: Moment,
     pub(crate) files: Files,
     pub(crate) seen: Seen,
     pub(crate) migrations: Vec<String>,
@@ -49,6 +50,43 @@ pub(crate) struct Recovered {
     pub(crate) kept_keys: Option<PathBuf>,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) finished_at: DateTime<Utc>,
+}
+
+/// What a cluster is brought back to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Moment {
+    /// As it was then.
+    At(DateTime<Utc>),
+    /// As far as the archived log goes.
+    Latest,
+}
+
+impl Moment {
+    /// No later than this.
+    fn by(self) -> DateTime<Utc> {
+        match self {
+            Self::At(at) => at,
+            Self::Latest => now(),
+        }
+    }
+}
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::At(at) => f.write_str(&at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            Self::Latest => f.write_str("its end"),
+        }
+    }
+}
+
+/// What somebody wants back, and from what.
+#[derive(Debug)]
+pub(crate) struct Goal {
+    pub(crate) moment: Moment,
+    pub(crate) timeline: Timeline,
+    /// The base backup; when absent the newest one from before the moment.
+    pub(crate) from: Option<String>,
 }
 
 /// Which of the pasts that a cluster has had, when it was recovered to a moment before.
@@ -61,12 +99,11 @@ pub(crate) enum Timeline {
     Latest,
 }
 
-/// Prepares `dir` so that a server started on it recovers to the moment `to`.
+/// Prepares `dir` so that a server started on it recovers as `goal` says.
 pub(crate) async fn prepare(
     config: &Config,
     target: &Target,
-    to: DateTime<Utc>,
-    timeline: Timeline,
+    goal: &Goal,
     dir: &Path,
 ) -> anyhow::Result<Manifest> {
     anyhow::ensure!(
@@ -74,18 +111,18 @@ pub(crate) async fn prepare(
         "{} is not empty; move it away, or name another directory",
         dir.display()
     );
-    let manifest = base_for(target, to).await?;
+    let manifest = base_for(target, goal).await?;
+    manifest.refuse_newer()?;
     verify_first(target, &manifest).await?;
-    unpack(config, target, &manifest, (to, timeline), dir).await?;
+    unpack(config, target, &manifest, goal, dir).await?;
     Ok(manifest)
 }
 
-/// Recovers the PostgreSQL of `tenon up` to the moment `to`, and gives the storage the files of that moment.
+/// Recovers the PostgreSQL of `tenon up` as `goal` says, and gives the storage the files of that moment.
 pub(crate) async fn recover(
     config: &Config,
     target: &Target,
-    to: DateTime<Utc>,
-    timeline: Timeline,
+    goal: &Goal,
     force: bool,
 ) -> anyhow::Result<Recovered> {
     let started_at = now();
@@ -102,14 +139,14 @@ pub(crate) async fn recover(
         "there is a database in {}; with --force it is moved aside and then replaced",
         data.display()
     );
-    let manifest = base_for(target, to).await?;
+    let manifest = base_for(target, goal).await?;
     manifest.refuse_newer()?;
     verify_first(target, &manifest).await?;
     let unfinished = data.with_extension("recovered");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
     }
-    unpack(config, target, &manifest, (to, timeline), &unfinished).await?;
+    unpack(config, target, &manifest, goal, &unfinished).await?;
     let kept_cluster = if vacant {
         None
     } else {
@@ -123,10 +160,10 @@ pub(crate) async fn recover(
         }
         return Err(anyhow::Error::new(error).context("cannot put the recovered cluster in its place"));
     }
-    match finish(config, target, &manifest, to, managed).await {
+    match finish(config, target, &manifest, goal.moment, managed).await {
         Ok((files, seen, migrations, kept_keys)) => Ok(Recovered {
             manifest,
-            to,
+            moment: goal.moment,
             files,
             seen,
             migrations,
@@ -153,7 +190,7 @@ async fn finish(
     config: &Config,
     target: &Target,
     manifest: &Manifest,
-    to: DateTime<Utc>,
+    moment: Moment,
     mut managed: ManagedConfig,
 ) -> anyhow::Result<Finished> {
     // What is not kept in the end must leave no timeline in the archive, where later recoveries would follow it. What is
@@ -168,8 +205,7 @@ async fn finish(
         backups::forget_recovery(&mut db.dedicated().await?).await?;
         let migrations = migrations::run(&db).await?;
         let storage = blob::connect(config.storage.clone()).await?;
-        let lists = lists_for(target, to).await?;
-        let files = restored::files(&db, &storage, target, &lists.iter().collect::<Vec<_>>()).await?;
+        let files = restored::files(&db, &storage, target, &lists_for(target, moment.by()).await?).await?;
         let keys = restored::keys_of(target, manifest).await?;
         let seen = restored::look(config, &db, keys.as_ref()).await?;
         let kept_keys = match &keys {
@@ -201,8 +237,9 @@ async fn promoted(db: &Db) -> anyhow::Result<()> {
                 anyhow::ensure!(
                     silent < LOOKS,
                     anyhow::Error::new(error).context(
-                        "the server ended before it reached that moment: it is later than the last one archived, or \
-                         came after an earlier recovery (--timeline latest)"
+                        "the server ended before it reached that moment, and its log says why: either the archive cannot \
+                         be read, or the moment is later than the last change that was archived (--to-latest goes as far \
+                         as there is), or it came after an earlier recovery (--timeline latest)"
                     )
                 );
             }
@@ -211,25 +248,61 @@ async fn promoted(db: &Db) -> anyhow::Result<()> {
     }
 }
 
-/// The newest base backup that was whole by `to`.
-async fn base_for(target: &Target, to: DateTime<Utc>) -> anyhow::Result<Manifest> {
-    anyhow::ensure!(to <= now(), "{} is in the future", to.to_rfc3339());
-    let mut oldest = None;
-    for found in manifest::list(target).await?.into_iter().rev() {
-        if let State::Whole(manifest) = found.state
-            && manifest.kind == Kind::Base
-        {
-            if manifest.snapshot_at <= to {
-                return Ok(*manifest);
-            }
-            oldest = Some(manifest.snapshot_at);
-        }
+/// The base backup to begin with: the one that is named, or the newest that was whole by then and leads there.
+async fn base_for(target: &Target, goal: &Goal) -> anyhow::Result<Manifest> {
+    let by = goal.moment.by();
+    anyhow::ensure!(by <= now(), "{} is in the future", goal.moment);
+    if let Some(id) = &goal.from {
+        let manifest = manifest::find(target, Some(id), Kind::Base).await?;
+        anyhow::ensure!(
+            manifest.kind == Kind::Base,
+            "the backup {} is no base backup, from which a moment could be restored",
+            manifest.id
+        );
+        anyhow::ensure!(
+            manifest.snapshot_at <= by,
+            "the base backup {} is of {}, which is after that moment",
+            manifest.id,
+            manifest.snapshot_at.format("%Y-%m-%dT%H:%M:%SZ")
+        );
+        return Ok(manifest);
     }
-    match oldest {
-        Some(oldest) => {
+    let (mut oldest, mut abandoned) = (None, None);
+    let mut histories: BTreeMap<String, Option<wal::History>> = BTreeMap::new();
+    for found in manifest::list(target).await?.into_iter().rev() {
+        let State::Whole(manifest) = found.state else { continue };
+        let Some(cluster) = manifest.cluster.as_ref().filter(|_| manifest.kind == Kind::Base) else {
+            continue;
+        };
+        oldest = Some(manifest.snapshot_at);
+        if manifest.snapshot_at > by {
+            continue;
+        }
+        if goal.timeline == Timeline::Latest {
+            let known = match histories.entry(cluster.system.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => {
+                    let newest = wal::newest_history(target, &cluster.system).await?;
+                    unknown.insert(newest)
+                }
+            };
+            // One of a past that a recovery has left does not lead to what came after that.
+            if known.as_ref().is_some_and(|history| !history.follows(cluster)) {
+                abandoned = abandoned.or(Some(manifest.id));
+                continue;
+            }
+        }
+        return Ok(*manifest);
+    }
+    match (abandoned, oldest) {
+        (Some(id), _) => anyhow::bail!(
+            "no base backup leads to that moment: {id}, and those before it, are of a past that a recovery has left; \
+             restore that past with --timeline current"
+        ),
+        (None, Some(oldest)) => {
             anyhow::bail!("the oldest moment that can be restored is {}", oldest.format("%Y-%m-%dT%H:%M:%SZ"))
         }
-        None => anyhow::bail!(
+        (None, None) => anyhow::bail!(
             "there is no base backup in {}; without one only whole backups can be restored",
             target.place()
         ),
@@ -254,7 +327,7 @@ async fn unpack(
     config: &Config,
     target: &Target,
     manifest: &Manifest,
-    (to, timeline): (DateTime<Utc>, Timeline),
+    goal: &Goal,
     dir: &Path,
 ) -> anyhow::Result<()> {
     let made = !dir.exists();
@@ -274,7 +347,7 @@ async fn unpack(
                     .with_context(|| format!("cannot write to {}", into.display()))
             })
             .await?;
-        instruct(config, to, timeline, dir)
+        instruct(config, goal, dir)
     }
     .await;
     if unpacked.is_err() {
@@ -290,20 +363,22 @@ async fn unpack(
 }
 
 /// Tells the server where the log is, and when to stop.
-fn instruct(config: &Config, to: DateTime<Utc>, timeline: Timeline, dir: &Path) -> anyhow::Result<()> {
+fn instruct(config: &Config, goal: &Goal, dir: &Path) -> anyhow::Result<()> {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let command = wal::command(config, "fetch")?;
     let mut settings = OpenOptions::new().append(true).create(true).open(dir.join("postgresql.auto.conf"))?;
     writeln!(settings, "restore_command = {}", quoted(&command))?;
-    writeln!(settings, "recovery_target_time = '{}+00'", to.format("%Y-%m-%d %H:%M:%S%.6f"))?;
+    if let Moment::At(to) = goal.moment {
+        writeln!(settings, "recovery_target_time = '{}+00'", to.format("%Y-%m-%d %H:%M:%S%.6f"))?;
+        writeln!(settings, "recovery_target_action = 'promote'")?;
+    }
     // By itself the server follows the newest one, which may have left this one before the moment, in an earlier
     // recovery, and would stop short of it without a word.
-    let timeline = match timeline {
+    let timeline = match goal.timeline {
         Timeline::Current => "current",
         Timeline::Latest => "latest",
     };
     writeln!(settings, "recovery_target_timeline = '{timeline}'")?;
-    writeln!(settings, "recovery_target_action = 'promote'")?;
     settings.sync_all()?;
     fs::write(dir.join("recovery.signal"), "")?;
     Ok(())

@@ -17,8 +17,9 @@ use tenon_db::{
 };
 
 use super::{
-    Kind, Manifest, Target, create, manifest, now,
+    Kind, Manifest, State, Target, create, manifest, now,
     postgres::Program,
+    recovery::lists_for,
     restored::{self, Files},
     verify::verify,
 };
@@ -82,6 +83,9 @@ pub(crate) async fn restore(
         "the database {} is not empty; with --force a backup of it is made and then it is replaced",
         place.name
     );
+    if wish.from.is_none() && manifest.counts.users == 0 {
+        refuse_emptied(target, &manifest).await?;
+    }
     verify_first(target, &manifest).await?;
     let safety = if inhabited && !wish.without_safety {
         let live = Db::open(db_config(config, place.url.clone()));
@@ -111,23 +115,31 @@ pub(crate) async fn restore(
             return Err(error.context("nothing was changed, for the databases could not change names"));
         }
     };
-    let kept_database = match (kept, &safety) {
-        (Some(old), Some(_)) => {
-            databases::drop(&mut place.admin, &old).await?;
-            None
-        }
-        // Nobody misses an empty one.
-        (Some(old), None) if !inhabited => {
-            databases::drop(&mut place.admin, &old).await?;
-            None
-        }
-        (kept, _) => kept,
-    };
     let kept_keys = match &keys {
         Some(keys) if config.auth.signing_keys.is_empty() => {
-            restored::place_keys(config, keys, &manifest.id)?
+            restored::place_keys(config, keys, &manifest.id).with_context(|| {
+                let kept = kept.as_ref().map(|name| format!(", and what was there is the database {name}"));
+                format!(
+                    "the database was restored{}, but its signing keys are not in their place: restore again with --force",
+                    kept.unwrap_or_default()
+                )
+            })?
         }
         _ => None,
+    };
+    let kept_database = match kept {
+        // Nobody misses an empty one; of the other there is the backup.
+        Some(old) if safety.is_some() || !inhabited => match databases::drop(&mut place.admin, &old).await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "What was replaced could not be removed"
+                );
+                Some(old)
+            }
+        },
+        kept => kept,
     };
     let Filled { files, seen, migrations } = filled;
     Ok(Restored {
@@ -165,7 +177,12 @@ async fn fill(
     let migrations = migrations::run(&db).await?;
     backups::analyze(&mut db.dedicated().await?).await?;
     let storage = blob::connect(config.storage.clone()).await?;
-    let files = restored::files(&db, &storage, target, &[manifest]).await?;
+    // Its own list has them all; others may have bytes of their own of what is damaged there.
+    let mut lists = vec![manifest.clone()];
+    lists.extend(
+        lists_for(target, manifest.snapshot_at).await?.into_iter().filter(|one| one.id != manifest.id),
+    );
+    let files = restored::files(&db, &storage, target, &lists).await?;
     let seen = restored::look(config, &db, keys).await?;
     Ok(Filled { files, seen, migrations })
 }
@@ -204,6 +221,32 @@ pub(super) async fn verify_first(target: &Target, manifest: &Manifest) -> anyhow
         manifest.id,
         verified.problems.join("; ")
     );
+    if verified.damaged_files > 0 {
+        tracing::warn!(
+            backup.id = manifest.id,
+            files = verified.damaged_files,
+            "Files of the backup are damaged; those that the storage lacks are sought in other backups: {}",
+            verified.file_problems.join("; ")
+        );
+    }
+    Ok(())
+}
+
+/// Refuses the newest backup when it is of an installation without people, as it is after a loss, and there is one with.
+async fn refuse_emptied(target: &Target, newest: &Manifest) -> anyhow::Result<()> {
+    for found in manifest::list(target).await?.into_iter().rev() {
+        if let State::Whole(older) = found.state
+            && older.kind == Kind::Full
+            && older.counts.users > 0
+        {
+            anyhow::bail!(
+                "the newest backup, {}, is of an installation without people, and {} has {}; say which with --from",
+                newest.id,
+                older.id,
+                older.counts.users
+            );
+        }
+    }
     Ok(())
 }
 

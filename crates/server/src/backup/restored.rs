@@ -21,8 +21,9 @@ use tenon_db::{Db, backups};
 use super::{
     Manifest, Target,
     create::Keys,
-    files::{self, Entry, Spool, copy_checked},
-    target::pipe,
+    files::{self, Differs, Entry, Lines, Spool, copy_checked},
+    seal::Locked,
+    target::{Damaged, pipe},
 };
 use crate::{config::Config, keys, wiring};
 
@@ -43,36 +44,52 @@ pub(crate) struct Files {
 }
 
 /// Gives the storage every file that the database at `db` refers to and the storage lacks, from the first of
-/// `manifests` that has it.
+/// `manifests` that has it whole.
 pub(super) async fn files(
     db: &Db,
     storage: &Arc<dyn BlobStore>,
     target: &Target,
-    manifests: &[&Manifest],
+    manifests: &[Manifest],
 ) -> anyhow::Result<Files> {
     let mut result = Files::default();
     let mut missing = missing(db, storage, &mut result).await?;
     for manifest in manifests {
-        let mut list = files::of(target, manifest).await?.peekable();
-        let (mut still, mut found) = (Spool::new()?, Spool::new()?);
-        for file in missing.read()? {
-            let file: backups::File = file?;
-            while list.next_if(|entry| entry.as_ref().is_ok_and(|entry| entry.key < file.key)).is_some() {}
-            match list
-                .next_if(|entry| entry.as_ref().map_or(true, |entry| entry.key == file.key))
-                .transpose()?
-            {
-                Some(entry) => found.push(&(file, entry))?,
-                None => still.push(&file)?,
+        if missing.is_empty() {
+            break;
+        }
+        let list = match files::of(target, manifest).await {
+            Ok(list) => list,
+            Err(error) if error.is::<Damaged>() => {
+                tracing::warn!(
+                    backup.id = manifest.id,
+                    error = &*error as &dyn std::error::Error,
+                    "The list of files of a backup is damaged, so other backups are asked"
+                );
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let sought = stream::iter(listed(missing, list)?.read()?).map(
+            |pair: anyhow::Result<(backups::File, Option<Entry>)>| async move {
+                let (file, entry) = pair?;
+                let found = match &entry {
+                    Some(entry) => fetch(target, storage, &file, entry).await?,
+                    None => false,
+                };
+                anyhow::Ok((found, file))
+            },
+        );
+        // In their order, which the next list is compared in.
+        let mut sought = sought.buffered(AT_ONCE).boxed();
+        let mut still = Spool::new()?;
+        while let Some((found, file)) = sought.try_next().await? {
+            if found {
+                result.restored += 1;
+            } else {
+                still.push(&file)?;
             }
         }
-        let fetched =
-            stream::iter(found.read()?).map(|pair: anyhow::Result<(backups::File, Entry)>| async move {
-                let (file, entry) = pair?;
-                fetch(target, storage, &file, &entry).await
-            });
-        result.restored +=
-            fetched.buffer_unordered(AT_ONCE).try_fold(0, |count, ()| async move { Ok(count + 1) }).await?;
+        drop(sought);
         missing = still;
     }
     for file in missing.read()? {
@@ -82,6 +99,23 @@ pub(super) async fn files(
         }
     }
     Ok(result)
+}
+
+/// Each of the files with what a list of the same order says of it.
+fn listed(
+    files: Spool<backups::File>,
+    list: Lines<Entry>,
+) -> anyhow::Result<Spool<(backups::File, Option<Entry>)>> {
+    let mut list = list.peekable();
+    let mut pairs = Spool::new()?;
+    for file in files.read()? {
+        let file: backups::File = file?;
+        while list.next_if(|entry| entry.as_ref().is_ok_and(|entry| entry.key < file.key)).is_some() {}
+        let same = |entry: &anyhow::Result<Entry>| entry.as_ref().map_or(true, |entry| entry.key == file.key);
+        let entry = list.next_if(same).transpose()?;
+        pairs.push(&(file, entry))?;
+    }
+    Ok(pairs)
 }
 
 /// The files that the storage lacks, or has cut short.
@@ -114,13 +148,14 @@ async fn missing(
     Ok(missing)
 }
 
-/// Brings one file back; the storage shows it only when it is the one that was uploaded.
+/// Brings one file back, if the target still has its bytes; the storage shows it only when it is the one that was
+/// uploaded.
 async fn fetch(
     target: &Target,
     storage: &Arc<dyn BlobStore>,
     file: &backups::File,
     entry: &Entry,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let (mut sink, body) = pipe();
     let (size, sha256) = (file.size, file.sha256.clone());
     let reading = target.get(&entry.stored, move |source| {
@@ -129,11 +164,23 @@ async fn fetch(
     });
     let key = key(&file.key)?;
     let (read, stored) = tokio::join!(reading, storage.put(&key, &file.media_type, body));
-    match stored {
-        Err(error) if !matches!(error, BlobError::Aborted(_)) => {
+    match (stored, read) {
+        (Ok(_), Ok(())) => Ok(true),
+        (Err(error), _) if !matches!(error, BlobError::Aborted(_)) => {
             Err(anyhow::Error::new(error).context(format!("cannot store the file {}", file.key)))
         }
-        _ => read.with_context(|| format!("cannot restore the file {}", file.key)),
+        (_, Err(error)) if error.is::<Damaged>() || error.is::<Differs>() || error.is::<Locked>() => {
+            tracing::warn!(
+                file.key,
+                error = &*error as &dyn std::error::Error,
+                "A file cannot be restored from this backup"
+            );
+            Ok(false)
+        }
+        (_, Err(error)) => Err(error.context(format!("cannot restore the file {}", file.key))),
+        (Err(error), Ok(())) => {
+            Err(anyhow::Error::new(error).context(format!("cannot restore the file {}", file.key)))
+        }
     }
 }
 
@@ -142,17 +189,14 @@ pub(super) async fn rehearse_files(db: &Db, target: &Target, manifest: &Manifest
     let mut snapshot = backups::Snapshot::take(db).await?;
     let known = files::known(snapshot.conn()).await?;
     drop(snapshot);
-    let mut list = files::of(target, manifest).await?.peekable();
     let mut pairs = Spool::new()?;
-    for file in known.read()? {
-        let file: backups::File = file?;
-        while list.next_if(|entry| entry.as_ref().is_ok_and(|entry| entry.key < file.key)).is_some() {}
-        match list.next_if(|entry| entry.as_ref().map_or(true, |entry| entry.key == file.key)).transpose()? {
-            Some(entry) => pairs.push(&(file, entry))?,
-            None if file.referenced && !manifest.lost_files.contains(&file.key) => {
+    for pair in listed(known, files::of(target, manifest).await?)?.read()? {
+        match pair? {
+            (file, Some(entry)) => pairs.push(&(file, entry))?,
+            (file, None) if file.referenced && !manifest.lost_files.contains(&file.key) => {
                 anyhow::bail!("the database refers to the file {}, which the backup lacks", file.key)
             }
-            None => {}
+            (_, None) => {}
         }
     }
     let read = stream::iter(pairs.read()?).map(|pair: anyhow::Result<(backups::File, Entry)>| async move {

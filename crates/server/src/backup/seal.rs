@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 
 use age::{DecryptError, Decryptor, Encryptor};
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tenon_core::secrets::Secret;
 
@@ -90,6 +89,11 @@ pub(super) fn write<W: Write>(
     }
 }
 
+/// It is encrypted, and not to a key that is here.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Locked(&'static str);
+
 /// Lets `consume` read what [`write`] wrote.
 pub(super) fn read<R: Read, T>(
     form: Form,
@@ -120,13 +124,13 @@ fn decrypted<R: Read>(
     identities: Option<&[Identity]>,
     source: R,
 ) -> anyhow::Result<age::stream::StreamReader<R>> {
-    let identities = identities.context(
+    let identities = identities.ok_or(Locked(
         "the backup is encrypted, and backup.identity is not set; set backup.identity_file to the file with the private key",
-    )?;
+    ))?;
     let keys = identities.iter().map(|key| key as &dyn age::Identity);
     Decryptor::new(source).and_then(|decryptor| decryptor.decrypt(keys)).map_err(|e| match e {
         DecryptError::NoMatchingKeys => {
-            anyhow::anyhow!("the backup is encrypted to other keys than those in backup.identity")
+            Locked("the backup is encrypted to other keys than those in backup.identity").into()
         }
         other => anyhow::anyhow!("cannot decrypt: {other}"),
     })

@@ -27,8 +27,8 @@ const PART: usize = 256 * 1024;
 const PARTS: usize = 8;
 /// Keys asked for at once.
 const PAGE: usize = 10_000;
-/// An upload that is older was given up.
-const LONGEST_UPLOAD: Duration = Duration::from_hours(24);
+/// An upload that nothing was added to for so long was given up.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// What is stored of something: enough to tell later whether it is still what it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,11 @@ pub(crate) struct Stored {
     /// What was done to them before.
     pub(crate) form: Form,
 }
+
+/// What lies at the target is not what was stored, or is no longer there: no other attempt will find it otherwise.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Damaged(String);
 
 /// The configured target.
 pub(crate) struct Target {
@@ -232,7 +237,7 @@ impl Target {
         let mut removed = 0;
         for entry in std::fs::read_dir(incoming)?.flatten() {
             let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
-            if age.is_ok_and(|age| age.is_ok_and(|age| age > LONGEST_UPLOAD)) {
+            if age.is_ok_and(|age| age.is_ok_and(|age| age > LONGEST_PAUSE)) {
                 std::fs::remove_file(entry.path())?;
                 removed += 1;
             }
@@ -243,25 +248,20 @@ impl Target {
     async fn source(&self, object: &str) -> anyhow::Result<Source> {
         match self.store.get(&key(object)?, None).await {
             Ok(stream) => Ok(Source::new(stream)),
-            Err(BlobError::NotFound) => Err(anyhow!("{object} is missing in {}", self.place)),
+            Err(BlobError::NotFound) => Err(Damaged(format!("{object} is missing in {}", self.place)).into()),
             Err(error) => Err(anyhow!(error).context(format!("cannot read {object} in {}", self.place))),
         }
     }
 
     fn compare(&self, stored: &Stored, size: u64, sha256: &str) -> anyhow::Result<()> {
-        let Stored { object, .. } = stored;
-        anyhow::ensure!(
-            size == stored.size,
-            "{object} in {} is damaged: it has {size} bytes, not {}",
-            self.place,
-            stored.size
-        );
-        anyhow::ensure!(
-            sha256 == stored.sha256,
-            "{object} in {} is damaged: its bytes are not those that were stored",
-            self.place
-        );
-        Ok(())
+        let how = if size != stored.size {
+            format!("it has {size} bytes, not {}", stored.size)
+        } else if sha256 != stored.sha256 {
+            "its bytes are not those that were stored".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Damaged(format!("{} in {} is damaged: {how}", stored.object, self.place)).into())
     }
 }
 

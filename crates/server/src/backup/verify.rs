@@ -17,7 +17,12 @@ pub(crate) struct Verified {
     pub(crate) bytes: u64,
     /// Whether encrypted objects were opened as well; without a private key only their bytes were compared.
     pub(crate) opened: bool,
+    /// What keeps it from being restored.
     pub(crate) problems: Vec<String>,
+    /// Files whose bytes are not those that were stored; all else can be restored without them.
+    pub(crate) damaged_files: u64,
+    /// What is wrong with the first of them.
+    pub(crate) file_problems: Vec<String>,
 }
 
 /// Reads every object of a backup, and compares it with what its manifest says.
@@ -25,7 +30,10 @@ pub(crate) async fn verify(target: &Target, manifest: &Manifest) -> anyhow::Resu
     let mut verified =
         Verified { opened: manifest.recipients.is_empty() || target.decrypts(), ..Verified::default() };
     for stored in manifest.objects() {
-        verified.note(stored.size, target.check(stored).await);
+        verified.read(stored.size);
+        if let Err(error) = target.check(stored).await {
+            note(&mut verified.problems, &error);
+        }
     }
     // What the list says is only worth reading when it is the list.
     if verified.problems.is_empty() {
@@ -38,7 +46,11 @@ pub(crate) async fn verify(target: &Target, manifest: &Manifest) -> anyhow::Resu
         let mut count = 0;
         while let Some(checked) = checks.next().await {
             let (size, checked) = checked?;
-            verified.note(size, checked);
+            verified.read(size);
+            if let Err(error) = checked {
+                verified.damaged_files += 1;
+                note(&mut verified.file_problems, &error);
+            }
             count += 1;
         }
         if count != manifest.file_count {
@@ -50,13 +62,14 @@ pub(crate) async fn verify(target: &Target, manifest: &Manifest) -> anyhow::Resu
 }
 
 impl Verified {
-    fn note(&mut self, size: u64, checked: anyhow::Result<()>) {
+    const fn read(&mut self, size: u64) {
         self.objects += 1;
         self.bytes += size;
-        if let Err(error) = checked
-            && self.problems.len() < MOST_PROBLEMS
-        {
-            self.problems.push(output::sentence(&error));
-        }
+    }
+}
+
+fn note(problems: &mut Vec<String>, error: &anyhow::Error) {
+    if problems.len() < MOST_PROBLEMS {
+        problems.push(output::sentence(error));
     }
 }

@@ -5,6 +5,7 @@
 //! their cluster was born with, so that clusters never mix.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::Read,
     path::{Path, PathBuf},
@@ -12,9 +13,11 @@ use std::{
 
 use anyhow::Context;
 use sha2::Digest;
+use tenon_adapters::blob;
 
 use super::{
     Manifest, Target,
+    manifest::Cluster,
     seal::Form,
     target::{Hashing, hex},
 };
@@ -85,6 +88,71 @@ pub(crate) async fn fetch(target: &Target, name: &str, path: &Path) -> anyhow::R
     Ok(true)
 }
 
+/// What a timeline of a cluster came from: each of its ancestors, and where in the log it was left.
+#[derive(Debug)]
+pub(super) struct History {
+    timeline: u32,
+    ancestors: BTreeMap<u32, u64>,
+}
+
+impl History {
+    /// Reads a `.history` file: a line for each ancestor, `1<tab>0/3000000<tab>reason`.
+    fn parse(timeline: u32, text: &str) -> anyhow::Result<Self> {
+        let mut ancestors = BTreeMap::new();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let mut words = line.split_whitespace();
+            let read =
+                words.next().and_then(|word| word.parse().ok()).zip(words.next().and_then(place_in_log));
+            let (ancestor, left) =
+                read.with_context(|| format!("cannot read the history of timeline {timeline}"))?;
+            ancestors.insert(ancestor, left);
+        }
+        Ok(Self { timeline, ancestors })
+    }
+
+    /// Whether a base backup is on the way to this timeline: of itself, or of an ancestor before that was left.
+    pub(super) fn follows(&self, cluster: &Cluster) -> bool {
+        let timeline = cluster.first_segment.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let begins = beginning(&cluster.first_segment);
+        let ends = cluster.end.as_deref().and_then(place_in_log).or(begins);
+        let (Some(timeline), Some(ends)) = (timeline, ends) else { return true };
+        timeline == self.timeline || self.ancestors.get(&timeline).is_some_and(|left| ends <= *left)
+    }
+}
+
+/// The newest timeline of a cluster, as far as the archive knows; none while it has had only one.
+pub(super) async fn newest_history(target: &Target, system: &str) -> anyhow::Result<Option<History>> {
+    let objects = target.all(&format!("{PREFIX}{system}/")).await?;
+    let named = |object: &String| {
+        let name = object.rsplit('/').next()?;
+        let (digits, _) = name.split_once(".history.")?;
+        u32::from_str_radix(digits, 16).ok().map(|timeline| (timeline, object.clone()))
+    };
+    let Some((timeline, object)) = objects.iter().filter_map(named).max() else { return Ok(None) };
+    let form = if object.ends_with(ENCRYPTED) { Form::ZstdAge } else { Form::Zstd };
+    let text = target
+        .open_object(&object, form, |source| {
+            let mut text = String::new();
+            source.read_to_string(&mut text)?;
+            Ok(text)
+        })
+        .await?;
+    History::parse(timeline, &text).map(Some)
+}
+
+/// Of a place in the log such as `0/3000138`, its number.
+fn place_in_log(text: &str) -> Option<u64> {
+    let (high, low) = text.split_once('/')?;
+    let (high, low) = (u64::from_str_radix(high, 16).ok()?, u64::from_str_radix(low, 16).ok()?);
+    Some(high << 32 | low)
+}
+
+/// Where a segment of the usual size begins in the log.
+fn beginning(segment: &str) -> Option<u64> {
+    let digits = |range| u64::from_str_radix(segment.get(range)?, 16).ok();
+    Some(digits(8..16)? << 32 | digits(16..24)? << 24)
+}
+
 /// Removes segments from before the oldest base backup that is kept of their cluster; says how many.
 pub(super) async fn prune(target: &Target, kept: &[&Manifest], only_look: bool) -> anyhow::Result<u64> {
     let mut removed = 0;
@@ -121,19 +189,24 @@ pub(crate) fn archive_settings(config: &Config) -> Vec<(String, String)> {
     settings.into_iter().chain(command).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// What PostgreSQL runs to archive or to fetch, whatever directory it runs it in.
+/// What PostgreSQL runs to archive or to fetch, in whatever directory.
 pub(super) fn command(config: &Config, verb: &str) -> anyhow::Result<String> {
     let quoted =
         |path: &Path| format!("'{}'", path.display().to_string().replace('%', "%%").replace('\'', "'\\''"));
-    let here = std::env::current_dir().context("cannot tell the current directory")?;
     let program = std::env::current_exe().context("cannot tell where this program is")?;
-    let file = config.file.as_deref().map(|file| format!("--config {} ", quoted(file))).unwrap_or_default();
+    let file = config.file.as_deref().map(std::path::absolute).transpose()?;
+    let file = file.map(|file| format!("--config {} ", quoted(&file))).unwrap_or_default();
+    let program = quoted(&program);
     let what = if verb == "fetch" { "%f " } else { "" };
-    Ok(format!(
-        "P=\"$PWD/%p\"; cd {} && exec {} {file}wal {verb} {what}\"$P\"",
-        quoted(&here),
-        quoted(&program)
-    ))
+    match &config.backup.target {
+        // As it is meant here.
+        blob::Config::Filesystem(fs) if fs.directory.is_relative() => {
+            let here = std::env::current_dir().context("cannot tell the current directory")?;
+            Ok(format!("P=\"$PWD/%p\"; cd {} && exec {program} {file}wal {verb} {what}\"$P\"", quoted(&here)))
+        }
+        // Not so, the server need not be let into the directory that we happen to be in.
+        _ => Ok(format!("exec {program} {file}wal {verb} {what}%p")),
+    }
 }
 
 /// The objects of the one segment whose objects begin with `place`. A base backup leaves a note in the archive whose name

@@ -170,13 +170,15 @@ async fn list(target: &Target, output: &Output) -> anyhow::Result<()> {
 async fn verify(target: &Target, id: Option<&str>, output: &Output) -> anyhow::Result<()> {
     let manifest = backup::find(target, id, Kind::Full).await?;
     let verified = backup::verify(target, &manifest).await?;
-    let Verified { objects, bytes, opened, problems } = &verified;
+    let Verified { objects, bytes, opened, problems, damaged_files, file_problems } = &verified;
     let shown = json!({
         "id": manifest.id,
         "objects": objects,
         "bytes": bytes,
         "opened": opened,
         "problems": problems,
+        "damaged_files": damaged_files,
+        "file_problems": file_problems,
     });
     output.print(&shown, || {
         let how = if *opened {
@@ -191,6 +193,12 @@ async fn verify(target: &Target, id: Option<&str>, output: &Output) -> anyhow::R
         "the backup {} cannot be restored as it is: {}",
         manifest.id,
         problems.join("; ")
+    );
+    anyhow::ensure!(
+        *damaged_files == 0,
+        "the backup {} can be restored but for {damaged_files} files, unless the storage or another backup has them: {}",
+        manifest.id,
+        file_problems.join("; ")
     );
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::doctor;
 use crate::{
-    backup::{self, Files, Recovered, Restored, Target, Timeline, Wish},
+    backup::{self, Files, Goal, Moment, Recovered, Restored, Target, Timeline, Wish},
     config::Config,
     database::Database,
     output::Output,
@@ -16,22 +16,25 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreOptions {
-    /// The backup; the newest one when absent.
+    /// The backup; when absent the newest one, or the newest base backup from before the moment.
     #[arg(long, value_name = "ID")]
     from: Option<String>,
     /// Restore this moment instead, from a base backup and the archived write-ahead log: 2026-11-20T21:30:00Z.
-    #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "files_only"])]
+    #[arg(long, value_name = "TIME", group = "moment", conflicts_with = "files_only")]
     to_time: Option<DateTime<Utc>>,
+    /// The same as far as the archived log goes: after the loss of the database's disk.
+    #[arg(long, group = "moment", conflicts_with_all = ["files_only", "timeline"])]
+    to_latest: bool,
     /// With --to-time: which past is meant, when the cluster was recovered to a moment since the base backup.
     #[arg(long, value_enum, default_value_t, requires = "to_time")]
     timeline: Timeline,
-    /// With --to-time: prepare this directory for a server of yours, instead of the one that `tenon up` runs.
-    #[arg(long, value_name = "DIR", requires = "to_time")]
+    /// With --to-time or --to-latest: prepare this directory for a server of yours, instead of the one that `tenon up` runs.
+    #[arg(long, value_name = "DIR", requires = "moment")]
     into: Option<PathBuf>,
     /// Only give the storage the files that the database refers to and the storage lacks.
     #[arg(long, conflicts_with = "from")]
     files_only: bool,
-    /// Replace what is there. A backup of it is made first; with --to-time it is moved aside.
+    /// Replace what is there. A backup of it is made first; with --to-time or --to-latest it is moved aside.
     #[arg(long)]
     force: bool,
     /// With --force: make no backup of what is replaced, but keep it as a database of another name.
@@ -42,11 +45,12 @@ pub(crate) struct RestoreOptions {
 /// Brings this installation back.
 pub(crate) async fn run(options: RestoreOptions, config: &Config, output: &Output) -> anyhow::Result<()> {
     let target = Target::open(config).await?;
-    if let (Some(to), Some(dir)) = (options.to_time, &options.into) {
-        return prepare(config, &target, (to, options.timeline), dir, output).await;
+    let goal = options.goal();
+    if let (Some(goal), Some(dir)) = (&goal, &options.into) {
+        return prepare(config, &target, goal, dir, output).await;
     }
-    let (mut shown, text, lost) = if let Some(to) = options.to_time {
-        let recovered = backup::recover(config, &target, to, options.timeline, options.force).await?;
+    let (mut shown, text, lost) = if let Some(goal) = goal {
+        let recovered = backup::recover(config, &target, &goal, options.force).await?;
         (recovered_object(&recovered), recovered_text(&recovered), recovered.files.lost)
     } else if options.files_only {
         let database = Database::open(config).await?;
@@ -74,18 +78,32 @@ pub(crate) async fn run(options: RestoreOptions, config: &Config, output: &Outpu
     doctor::well(&findings)
 }
 
+impl RestoreOptions {
+    /// What is recovered from the log; none when a whole backup is to be restored.
+    fn goal(&self) -> Option<Goal> {
+        let (moment, timeline) = match self.to_time {
+            Some(to) => (Moment::At(to), self.timeline),
+            // What came after the last recovery is what is missed.
+            None if self.to_latest => (Moment::Latest, Timeline::Latest),
+            None => return None,
+        };
+        let from = self.from.clone().filter(|id| id != "newest");
+        Some(Goal { moment, timeline, from })
+    }
+}
+
 async fn prepare(
     config: &Config,
     target: &Target,
-    (to, timeline): (DateTime<Utc>, Timeline),
+    goal: &Goal,
     dir: &Path,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let manifest = backup::prepare(config, target, to, timeline, dir).await?;
+    let manifest = backup::prepare(config, target, goal, dir).await?;
     let shown = json!({
         "base": manifest.id,
         "postgres": manifest.postgres,
-        "to_time": to,
+        "to_time": time(goal.moment),
         "directory": dir,
     });
     output.print(&shown, || {
@@ -95,7 +113,7 @@ async fn prepare(
             dir.display(),
             manifest.id,
             manifest.postgres,
-            to.to_rfc3339()
+            goal.moment
         )
     })
 }
@@ -139,10 +157,18 @@ fn restored_text(restored: &Restored) -> String {
     said.join(" ")
 }
 
+/// None stands for the end of the log.
+const fn time(moment: Moment) -> Option<DateTime<Utc>> {
+    match moment {
+        Moment::At(at) => Some(at),
+        Moment::Latest => None,
+    }
+}
+
 fn recovered_object(recovered: &Recovered) -> Value {
     json!({
         "base": recovered.manifest.id,
-        "to_time": recovered.to,
+        "to_time": time(recovered.moment),
         "files": files_object(&recovered.files),
         "seen_by_members": recovered.seen,
         "migrations": recovered.migrations,
@@ -155,7 +181,10 @@ fn recovered_object(recovered: &Recovered) -> Value {
 fn recovered_text(recovered: &Recovered) -> String {
     let mut said = vec![format!(
         "Recovered {} from the base backup {} in {:.1} s. {}",
-        recovered.to.to_rfc3339(),
+        match recovered.moment {
+            Moment::At(_) => recovered.moment.to_string(),
+            Moment::Latest => "all that is in the archive".to_owned(),
+        },
         recovered.manifest.id,
         (recovered.finished_at - recovered.started_at).as_seconds_f64(),
         files_text(&recovered.files),

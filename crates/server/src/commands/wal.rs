@@ -23,13 +23,22 @@ pub(crate) enum WalCommand {
     },
     /// Fetch a segment: `restore_command = 'tenon wal fetch %f %p'`.
     ///
-    /// Fails when the archive does not have it, which is how PostgreSQL learns where the log ends.
+    /// Ends with 1 when the archive does not have it, which is how PostgreSQL learns where the log ends; and with 200 when
+    /// that cannot be told, or the segment is damaged, which ends the recovery rather than calling it complete.
     Fetch {
         /// The segment's name: `%f`.
         name: String,
         /// Where to: `%p`.
         path: PathBuf,
     },
+}
+
+/// The archive does not have it.
+#[derive(Debug, thiserror::Error)]
+#[error("the archive in {place} does not have the segment {name}")]
+pub(crate) struct Absent {
+    place: String,
+    name: String,
 }
 
 /// Runs one of the commands.
@@ -45,7 +54,9 @@ pub(crate) async fn run(command: WalCommand, config: &Config, output: &Output) -
         }
         WalCommand::Fetch { name, path } => {
             let found = backup::fetch(&target, &name, &path).await?;
-            anyhow::ensure!(found, "the archive in {} does not have the segment {name}", target.place());
+            if !found {
+                return Err(Absent { place: target.place().to_owned(), name }.into());
+            }
             output.print(&json!({ "segment": name }), || format!("Fetched {name}"))
         }
     }

@@ -7,25 +7,60 @@ use tenon_db::{Db, backups};
 
 /// How often they are looked at.
 const BEAT: Duration = Duration::from_secs(10);
-/// What there may be; but for the first, nothing is told before there was one.
-const NAMES: [(&str, Unit, &str); 5] = [
+/// What there may be, and whether 0 says that there was none: so that one that was never made can be told from one that
+/// nobody asked the database about.
+const FIGURES: [(&str, bool, Unit, &str); 12] = [
     (
         "backup_last_success_timestamp_seconds",
+        true,
         Unit::Seconds,
         "When the newest backup was whole; 0 without one.",
     ),
-    ("backup_last_duration_seconds", Unit::Seconds, "Time that the newest backup took."),
-    ("backup_size_bytes", Unit::Bytes, "Size of the newest backup, with its files."),
+    (
+        "backup_last_failure_timestamp_seconds",
+        true,
+        Unit::Seconds,
+        "When a backup failed last; 0 when none did.",
+    ),
+    ("backup_last_duration_seconds", false, Unit::Seconds, "Time that the newest backup took."),
+    ("backup_size_bytes", false, Unit::Bytes, "Size of the newest backup, with its files."),
+    (
+        "backup_lost_files",
+        true,
+        Unit::Count,
+        "Files that the database refers to and the storage had lost at the newest backup.",
+    ),
+    (
+        "backup_base_last_success_timestamp_seconds",
+        true,
+        Unit::Seconds,
+        "When the newest base backup was whole; 0 without one.",
+    ),
+    (
+        "backup_base_last_failure_timestamp_seconds",
+        true,
+        Unit::Seconds,
+        "When a base backup failed last; 0 when none did.",
+    ),
+    ("backup_base_last_duration_seconds", false, Unit::Seconds, "Time that the newest base backup took."),
+    ("backup_base_size_bytes", false, Unit::Bytes, "Size of the newest base backup, with its files."),
     (
         "backup_drill_last_success_timestamp_seconds",
+        true,
         Unit::Seconds,
-        "When a backup was last restored for trial.",
+        "When a backup was last restored for trial; 0 when none was.",
     ),
-    ("backup_drill_duration_seconds", Unit::Seconds, "Time that the last restore for trial took."),
+    (
+        "backup_drill_last_failure_timestamp_seconds",
+        true,
+        Unit::Seconds,
+        "When a restore for trial failed last; 0 when none did.",
+    ),
+    ("backup_drill_duration_seconds", false, Unit::Seconds, "Time that the last restore for trial took."),
 ];
 
 pub(super) fn describe() {
-    for (name, unit, help) in NAMES {
+    for (name, _, unit, help) in FIGURES {
         describe_gauge!(name, unit, help);
     }
 }
@@ -37,14 +72,11 @@ pub(crate) async fn follow(db: Db) {
         if let Ok(mut conn) = db.conn().await
             && let Ok(found) = backups::figures(&mut conn).await
         {
-            // So that one that was never made can be told from one that nobody asked the database about.
-            let (newest, ..) = NAMES[0];
-            if found.iter().all(|(name, _)| name != newest) {
-                gauge!(newest).set(0.0);
-            }
-            for (name, value) in found {
-                if let Some((name, ..)) = NAMES.iter().find(|(known, ..)| *known == name) {
-                    gauge!(*name).set(value);
+            for (name, zero, ..) in FIGURES {
+                match found.iter().find(|(known, _)| *known == name) {
+                    Some((_, value)) => gauge!(name).set(*value),
+                    None if zero => gauge!(name).set(0.0),
+                    None => {}
                 }
             }
         }

@@ -216,6 +216,42 @@ async fn a_file_that_the_storage_has_lost_is_told_and_the_rest_is_backed_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_damaged_in_the_backup_does_not_keep_the_rest_from_coming_back() {
+    let house = House::new().await;
+    let world = house.fill();
+    let first = house.json(&["backup", "create"])["id"].as_str().unwrap().to_owned();
+    let object = house::objects(house.dir.path(), &format!("{}.", world.files[1].0)).pop().unwrap();
+    let mut bytes = std::fs::read(&object).unwrap();
+    bytes[1000] ^= 1;
+    std::fs::write(&object, &bytes).unwrap();
+    house.refuses(&["backup", "verify"], &["can be restored but for 1 files", "damaged"]);
+    // The next backup has bytes of its own of what is gone.
+    let file = file_in_storage(house.dir.path(), &world.files[1].0);
+    let kept = house.dir.path().join("kept");
+    std::fs::rename(&file, &kept).unwrap();
+
+    let other = House::beside(&house).with(TestDb::empty().await);
+    let restored = other.run(&["--json", "restore"]);
+    assert_eq!(restored.status.code(), Some(1));
+    assert!(text(&restored.stderr).contains("neither the storage nor a backup has these files"));
+    let shown: Value = serde_json::from_slice(&restored.stdout).unwrap();
+    assert_eq!(
+        shown["files"]["lost"],
+        serde_json::json!([format!("attachments/{}", world.files[1].0)]),
+        "{shown}"
+    );
+    assert_eq!(shown["seen_by_members"]["stories"], 1, "{shown}");
+
+    std::fs::rename(&kept, &file).unwrap();
+    std::fs::remove_file(&object).unwrap();
+    assert_eq!(house.json(&["backup", "create"])["copied_files"], 1);
+    std::fs::remove_file(&file).unwrap();
+    let restored = other.json(&["restore", "--force", "--from", &first]);
+    assert_eq!(restored["files"]["restored"], 1, "{restored}");
+    assert_eq!(std::fs::read(&file).unwrap(), world.files[1].1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_that_the_storage_lost_come_back_while_everything_runs() {
     let house = House::new().await;
     let world = house.fill();

@@ -3,6 +3,7 @@
 use std::{
     fs::Permissions,
     os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -10,7 +11,7 @@ use tenon_db::{address, databases};
 use tenon_testkit::TestDb;
 
 use super::house::{House, age_key, objects};
-use crate::command_line::text;
+use crate::{command_line::text, processes::until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_backup_is_found_and_not_restored() {
@@ -19,10 +20,10 @@ async fn a_damaged_backup_is_found_and_not_restored() {
     house.json(&["backup", "create"]);
     let other = House::beside(&house).with(TestDb::empty().await);
     // One bit, in each kind of object; and an end that is missing.
-    for word in ["/database", "backups/", "attachments/", "/keys"] {
-        let path = objects(house.dir.path(), word)
+    for word in ["/database", "/files", "/keys"] {
+        let path = objects(house.dir.path(), "backups/")
             .into_iter()
-            .find(|path| !path.to_string_lossy().contains("manifest"))
+            .find(|path| path.to_string_lossy().ends_with(word))
             .unwrap();
         let whole = std::fs::read(&path).unwrap();
         let mut flipped = whole.clone();
@@ -44,6 +45,75 @@ async fn a_damaged_backup_is_found_and_not_restored() {
     assert_eq!(house.json(&["backup", "list"])[0]["state"], "unreadable");
     std::fs::write(&manifest, whole).unwrap();
     other.json(&["restore"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_backup_that_cannot_be_read_is_not_passed_over() {
+    let house = House::new().await;
+    house.fill();
+    let older = house.json(&["backup", "create"]);
+    let newer = house.json(&["backup", "create"]);
+    let manifest = objects(house.dir.path(), newer["id"].as_str().unwrap())
+        .into_iter()
+        .find(|path| path.to_string_lossy().contains("manifest"))
+        .unwrap();
+    std::fs::write(&manifest, "{}").unwrap();
+    let other = House::beside(&house).with(TestDb::empty().await);
+    for command in [&["restore"][..], &["backup", "verify"], &["backup", "drill"]] {
+        other.refuses(command, &["damaged", newer["id"].as_str().unwrap(), "an older one must be named"]);
+    }
+    other.json(&["restore", "--from", older["id"].as_str().unwrap()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_backup_is_not_restored_unasked_when_it_is_of_an_emptied_installation() {
+    let house = House::new().await;
+    house.fill();
+    let full = house.json(&["backup", "create"]);
+    // After a loss somebody starts anew, and the night comes before anybody restores.
+    let emptied = House::beside(&house).with(TestDb::empty().await);
+    emptied.json(&["migrate"]);
+    let empty = emptied.json(&["backup", "create"]);
+    let (full, empty) = (full["id"].as_str().unwrap(), empty["id"].as_str().unwrap());
+    emptied.refuses(&["restore"], &[empty, "without people", full, "--from"]);
+    assert_eq!(emptied.json(&["restore", "--from", full])["seen_by_members"]["stories"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_lost_its_lock_is_given_up() {
+    let mut house = House::new().await;
+    house.fill();
+    let at = |name: &str| house.dir.path().join(name);
+    let (started, go) = (at("started"), at("go"));
+    let slow = format!("touch {}; while [ ! -e {} ]; do sleep 0.02; done", started.display(), go.display());
+    let bin = pg_dump(&at("bin"), &format!("{slow}; exec \"$real\" \"$@\""));
+    house.configure(&format!("[database]\nbin_dir = '{}'\n", bin.display()));
+    let making = house.command(&["backup", "create"]).stdin(Stdio::null()).spawn().unwrap();
+    until(|| started.exists().then_some(()));
+    sql(
+        &house,
+        "SELECT pg_terminate_backend(pid) FROM pg_locks
+         WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    )
+    .await;
+    std::fs::write(&go, "").unwrap();
+    let made = making.wait_with_output().unwrap();
+    let said = text(&made.stderr);
+    assert_eq!(made.status.code(), Some(1), "{said}");
+    assert!(said.contains("the connection that keeps other backups away was lost"), "{said}");
+    assert_eq!(house.json(&["backup", "list"])[0]["state"], "unfinished");
+}
+
+/// A directory with a `pg_dump` that says its version, and else runs `script`, which finds the real one in `$real`.
+fn pg_dump(bin: &Path, script: &str) -> PathBuf {
+    std::fs::create_dir(bin).unwrap();
+    let real = Command::new("sh").args(["-c", "ls -d /usr/lib/postgresql/*/bin | tail -1"]).output().unwrap();
+    let real = format!("{}/pg_dump", text(&real.stdout).trim());
+    let script =
+        format!("#!/bin/sh\nreal={real}\n[ \"$1\" = --version ] && exec $real --version\n{script}\n");
+    std::fs::write(bin.join("pg_dump"), script).unwrap();
+    std::fs::set_permissions(bin.join("pg_dump"), Permissions::from_mode(0o755)).unwrap();
+    bin.to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,19 +204,19 @@ async fn programs_that_are_missing_or_of_another_version_are_told_by_name() {
 async fn a_dump_that_fails_leaves_no_backup() {
     let mut house = House::new().await;
     house.fill();
-    let bin = house.dir.path().join("bin");
-    std::fs::create_dir(&bin).unwrap();
-    // It says its version, and breaks off in the middle of its work.
-    let real = Command::new("sh").args(["-c", "ls -d /usr/lib/postgresql/*/bin | tail -1"]).output().unwrap();
-    let version = format!("{}/pg_dump --version", text(&real.stdout).trim());
-    let script = format!(
-        "#!/bin/sh\n[ \"$1\" = --version ] && exec {version}\necho half a dump\necho no more >&2\nexit 3\n"
-    );
-    std::fs::write(bin.join("pg_dump"), script).unwrap();
-    std::fs::set_permissions(bin.join("pg_dump"), Permissions::from_mode(0o755)).unwrap();
+    // It breaks off in the middle of its work.
+    let bin = pg_dump(&house.dir.path().join("bin"), "echo half a dump; echo no more >&2; exit 3");
     house.configure(&format!("[database]\nbin_dir = '{}'\n", bin.display()));
     house.refuses(&["backup", "create"], &["pg_dump failed: no more"]);
     assert!(objects(house.dir.path(), "").is_empty(), "nothing half-made");
+    // So that there is an alarm.
+    sql(
+        &house,
+        "DO $$ BEGIN
+           ASSERT (SELECT value > 0 FROM backup_figures WHERE name = 'backup_last_failure_timestamp_seconds');
+         END $$",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
