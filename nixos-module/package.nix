@@ -22,6 +22,9 @@ rustPlatform.buildRustPackage {
   inherit (manifest.workspace.package) version;
   src = source;
 
+  # The profile for packages: some percent faster.
+  buildType = "dist";
+
   # Every crate is in the lock file with its hash: nothing here goes stale when a dependency changes.
   cargoLock.lockFile = ../Cargo.lock;
   cargoBuildFlags = [ "--package=tenon-server" ];

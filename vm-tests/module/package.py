@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def checks() -> dict[str, Callable[[], None]]:
     """The checks of this file."""
     return {
         "the source of the package is whole": its_source_is_whole,
+        "the package is built for packages": it_is_built_for_packages,
         "no Nix is dead": no_nix_is_dead,
     }
 
@@ -49,6 +51,14 @@ def its_source_is_whole() -> None:
         )  # fmt: skip
         if done.returncode != 0:
             raise Failed(done.stderr.strip()[-600:])
+
+
+def it_is_built_for_packages() -> None:
+    """With the profile that is for them, which cargo must know: `buildType` is its name."""
+    given = re.search(r'^  buildType = "(.*)";$', (MODULE / "package.nix").read_text(), re.MULTILINE)
+    profiles = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["profile"]
+    if given is None or given[1] != "dist" or "dist" not in profiles:
+        raise Failed(f"it is built as {given[1] if given else 'any program is'}; there are {', '.join(profiles)}")
 
 
 def no_nix_is_dead() -> None:
