@@ -49,6 +49,8 @@ let
     restartIfChanged = mkOption { type = types.bool; default = true; };
     stopIfChanged = mkOption { type = types.bool; default = true; };
     startAt = mkOption { type = types.either types.str (types.listOf types.str); default = [ ]; };
+    preStart = lines;
+    script = lines;
     serviceConfig = section;
   };
 in

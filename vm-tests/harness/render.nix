@@ -8,7 +8,7 @@
 }:
 let
   pkgs = import ./pkgs.nix { inherit lib platform; };
-  units = import ./units.nix { inherit lib platform; };
+  units = import ./units.nix { inherit lib pkgs platform; };
   proxies = import ./proxies.nix { inherit lib; };
 
   evaluated = import ./evaluated.nix { inherit lib module configuration platform pkgs; };
@@ -32,10 +32,13 @@ let
   probe = services.prometheus.exporters.blackbox.configFile or null;
   probes = lib.optionalAttrs (probe != null) { ${lib.removePrefix "/" probe.outPath} = probe.text; };
 
-  # Programs whose text is ours: `tenon` for administrators.
-  scripts = lib.filter (package: package ? program) config.environment.systemPackages;
+  # Programs whose text is ours: `tenon` for administrators, and scripts of units.
+  scripts = lib.filter (package: package ? program) config.environment.systemPackages ++ rendered.scripts;
   placeOf =
-    script: if platform == "debian" then "usr/local/s${script.program}" else lib.removePrefix "/" "${script.outPath}/${script.program}";
+    script:
+    if !(script ? program) then lib.removePrefix "/" script.outPath
+    else if platform == "debian" then "usr/local/s${script.program}"
+    else lib.removePrefix "/" "${script.outPath}/${script.program}";
 in
 {
   files = rendered.files // etc // rules // probes // lib.listToAttrs (map (script: lib.nameValuePair (placeOf script) script.text) scripts);

@@ -1,7 +1,7 @@
 # Units of systemd as files, as NixOS writes them.
 #
 # A unit that only adds to one that NixOS supplies, such as limits for Postgres, becomes a drop-in for that one.
-{ lib, platform }:
+{ lib, pkgs, platform }:
 let
   inherit (builtins) isBool isList toJSON;
 
@@ -29,11 +29,9 @@ let
         lib.filterAttrs (_: key: unit.${key} != [ ]) relations
       );
       text = lib.optionalAttrs (unit.description != "") { Description = unit.description; };
-      nixos = lib.optionalAttrs (platform == "nixos") (
-        lib.optionalAttrs (unit.restartTriggers != [ ]) { X-Restart-Triggers = lib.concatStringsSep " " (map toString unit.restartTriggers); }
-        // lib.optionalAttrs (!(unit.restartIfChanged or true)) { X-RestartIfChanged = false; }
-        // lib.optionalAttrs (!(unit.stopIfChanged or true)) { X-StopIfChanged = false; }
-      );
+      nixos = lib.optionalAttrs (platform == "nixos" && unit.restartTriggers != [ ]) {
+        X-Restart-Triggers = lib.concatStringsSep " " (map toString unit.restartTriggers);
+      };
     in
     section "Unit" (text // related // { Documentation = unit.documentation; } // unit.unitConfig // nixos);
 
@@ -61,8 +59,25 @@ let
       lib.filterAttrs (_: text: text != null) (own // service.environment)
     );
 
+  # What a switch looks for.
+  ofSwitches =
+    service:
+    lib.optionalAttrs (platform == "nixos") (
+      lib.optionalAttrs (!service.restartIfChanged) { X-RestartIfChanged = false; }
+      // lib.optionalAttrs (!service.stopIfChanged) { X-StopIfChanged = false; }
+    );
+
+  # Scripts are files of their own.
+  scriptOf =
+    service: kind: pkgs.writeText "unit-script-${kind}" "#!/bin/sh\nset -e\n${service.${kind}}";
+  scriptsOf = service: map (scriptOf service) (lib.filter (kind: service.${kind} != "") [ "preStart" "script" ]);
+  commands =
+    service:
+    lib.optionalAttrs (service.preStart != "") { ExecStartPre = [ (scriptOf service "preStart").outPath ]; }
+    // lib.optionalAttrs (service.script != "") { ExecStart = (scriptOf service "script").outPath; };
+
   body = {
-    service = service: section "Service" ({ Environment = environment service; } // service.serviceConfig);
+    service = service: section "Service" ({ Environment = environment service; } // ofSwitches service // commands service // service.serviceConfig);
     socket = socket: section "Socket" ({ ListenStream = socket.listenStreams; } // socket.socketConfig);
     timer = timer: section "Timer" timer.timerConfig;
     path = path: section "Path" path.pathConfig;
@@ -70,7 +85,7 @@ let
     target = _: "";
   };
 
-  isAddition = kind: unit: kind == "service" && !(unit.serviceConfig ? ExecStart);
+  isAddition = kind: unit: kind == "service" && !(unit.serviceConfig ? ExecStart) && unit.script == "";
 
   fileOf =
     kind: name: unit:
@@ -120,4 +135,5 @@ in
 {
   files = lib.listToAttrs (each fileOf);
   links = lib.concatLists (each linksOf);
+  scripts = lib.concatMap scriptsOf (lib.attrValues (enabled systemd.services));
 }

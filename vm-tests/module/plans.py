@@ -85,8 +85,12 @@ class Plan:
         return self.files["etc/tenon/tenon.toml"]
 
     def own(self) -> list[Unit]:
-        """All our services."""
-        return self.units(".service")
+        """All services that run our program."""
+        return [unit for unit in self.units(".service") if unit.name != "tenon-sockets.service"]
+
+    def script(self, unit: Unit, key: str = "ExecStart") -> str:
+        """The script that a unit runs; empty when it runs none."""
+        return self.files.get(unit.one(key).removeprefix("/"), "")
 
 
 def evaluate(module: Path = MODULE, library: Path | None = None, only: list[str] | None = None) -> dict[str, Plan]:
