@@ -12,6 +12,8 @@ let
   toProgram = {
     proxyPass = "http://tenon";
     proxyWebsockets = true;
+    # The machine's own would send each header twice.
+    recommendedProxySettings = false;
     extraConfig = ''
       client_max_body_size 0;
       proxy_request_buffering off;
@@ -46,6 +48,7 @@ in
       virtualHosts.${toString cfg.domain} = {
         forceSSL = true;
         enableACME = nginx.enableACME;
+        # `expires`, since `add_header` would drop the headers that the machine adds to all of its sites.
         locations =
           if cfg.webPackage == null then
             { "/" = toProgram; }
@@ -55,11 +58,11 @@ in
               "/" = {
                 root = "${cfg.webPackage}";
                 tryFiles = "$uri /index.html";
-                extraConfig = "add_header Cache-Control no-cache;";
+                extraConfig = "expires -1;";
               };
               "/assets/" = {
                 root = "${cfg.webPackage}";
-                extraConfig = ''add_header Cache-Control "public, max-age=31536000, immutable";'';
+                extraConfig = "expires 1y;";
               };
             };
       };

@@ -1,5 +1,5 @@
 # The options of NixOS that the module, or a test, sets. What they bring about on a machine, `supply.py` says.
-{ lib, pkgs, ... }:
+{ config, lib, pkgs, ... }:
 let
   inherit (lib) mkOption types;
 
@@ -142,6 +142,7 @@ in
       user = text "nginx";
       group = text "nginx";
       recommendedTlsSettings = bool;
+      recommendedProxySettings = bool;
       upstreams = many { servers = anything; };
       virtualHosts = many {
         forceSSL = bool;
@@ -152,6 +153,7 @@ in
         locations = many {
           proxyPass = maybe types.str;
           proxyWebsockets = bool;
+          recommendedProxySettings = mkOption { type = types.bool; default = config.services.nginx.recommendedProxySettings; };
           root = maybe types.str;
           tryFiles = maybe types.str;
           extraConfig = lines;

@@ -21,6 +21,8 @@ let
       ++ lib.optional (one.root != null) "root ${one.root};"
       ++ lib.optional (one.tryFiles != null) "try_files ${one.tryFiles};"
       ++ lib.filter (line: line != "") (lib.splitString "\n" one.extraConfig)
+      # Its headers are sent beside those before.
+      ++ lib.optional (one.proxyPass != null && one.recommendedProxySettings) "include recommended-proxy-headers;"
     )}	}
   '';
   indented2 = lib.concatMapStrings (line: "\t\t${line}\n");

@@ -71,13 +71,17 @@ in
     };
   };
 
-  nginx = {
-    imports = [ (with' { proxy.nginx.enable = true; instances = 2; }) ];
-    security.acme = {
-      acceptTerms = true;
-      defaults.email = "admin@example.org";
+  nginx =
+    { pkgs, ... }:
+    {
+      imports = [ (with' { proxy.nginx.enable = true; instances = 2; webPackage = pkgs.tenon-web; }) ];
+      # For the machine's other sites.
+      services.nginx.recommendedProxySettings = true;
+      security.acme = {
+        acceptTerms = true;
+        defaults.email = "admin@example.org";
+      };
     };
-  };
 
   mail-relay = with' {
     mail.smtp = {

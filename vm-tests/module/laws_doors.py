@@ -78,6 +78,14 @@ def uploads_and_live_connections_pass_nginx(plans: dict[str, Plan]) -> None:
     demand("proxy_set_header X-Forwarded-For $remote_addr;" in site, "anybody could claim to be anybody")
 
 
+def what_the_machine_says_in_nginx_stays(plans: dict[str, Plan]) -> None:
+    """Its recommended headers are not sent beside ours, and its own headers of answers are not dropped for ours."""
+    for plan in plans.values():
+        site = plan.services["nginx"]["site"]
+        demand("include recommended-proxy-headers;" not in site, f"{plan.name}: headers are sent twice")
+        demand("add_header" not in site, f"{plan.name}: headers of the machine are dropped")
+
+
 def workers_take_their_queues(plans: dict[str, Plan]) -> None:
     """And as many jobs at once as they may."""
     mail, rest = plans["everything"].roles("worker")
@@ -104,6 +112,7 @@ LAWS = (
     prometheus_collects_from_every_process,
     rules_have_the_exporters_that_they_ask,
     uploads_and_live_connections_pass_nginx,
+    what_the_machine_says_in_nginx_stays,
     workers_take_their_queues,
     administrators_act_as_the_service,
 )
