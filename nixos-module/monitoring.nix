@@ -44,6 +44,15 @@ let
   };
   inherit (config.services.prometheus) exporters;
 
+  # What Grafana encrypts passwords in its database with: made once, where nobody else reads.
+  grafanaKey = "${config.services.grafana.dataDir}/secret_key";
+  makeGrafanaKey = ''
+    if [ ! -s ${grafanaKey} ]; then
+      (umask 0077 && head -c 32 /dev/urandom | base64 > ${grafanaKey}.new)
+      mv ${grafanaKey}.new ${grafanaKey}
+    fi
+  '';
+
   probe = pkgs.writeText "tenon-blackbox.yml" (builtins.toJSON {
     modules.tenon = {
       prober = "http";
@@ -122,10 +131,13 @@ in
       (mkIf (monitoring.alerts.enable && localRedis) {
         prometheus-redis-exporter.serviceConfig.SupplementaryGroups = [ config.services.redis.servers.tenon.group ];
       })
+      (mkIf monitoring.grafana.enable { grafana.preStart = makeGrafanaKey; })
     ];
 
     services.grafana = mkIf monitoring.grafana.enable {
       enable = true;
+      # NixOS asks for one, and has none of its own.
+      settings.security.secret_key = mkDefault "$__file{${grafanaKey}}";
       provision = {
         enable = true;
         dashboards.settings.providers = [

@@ -179,10 +179,25 @@ in
 
     services.grafana = {
       enable = bool;
-      settings = anything;
+      dataDir = text "/var/lib/grafana";
+      settings = mkOption {
+        default = { };
+        type = types.submodule {
+          freeformType = types.attrsOf types.anything;
+          options.security.secret_key = maybe types.str;
+        };
+      };
       provision.enable = bool;
       provision.datasources.settings.datasources = mkOption { type = types.listOf types.anything; default = [ ]; };
       provision.dashboards.settings.providers = mkOption { type = types.listOf types.anything; default = [ ]; };
     };
   };
+
+  # What NixOS itself refuses.
+  config.assertions = [
+    {
+      assertion = config.services.grafana.enable -> config.services.grafana.settings.security.secret_key != null;
+      message = "Grafana's secret key (services.grafana.settings.security.secret_key) doesn't have a default value anymore.";
+    }
+  ];
 }

@@ -1,10 +1,14 @@
 """Where processes listen, and who finds them there."""
 
+import base64
 import json
 import re
+import subprocess
+import tempfile
+from pathlib import Path
 
 from .demands import demand, of
-from .plans import Plan
+from .plans import Plan, Unit
 
 
 def the_proxy_enters_where_systemd_listens(plans: dict[str, Plan]) -> None:
@@ -70,6 +74,24 @@ def rules_have_the_exporters_that_they_ask(plans: dict[str, Plan]) -> None:
             demand(one["listenAddress"] == "127.0.0.1", f"{name}: everybody may ask {exporter}")
 
 
+def grafana_makes_a_key_of_its_own(plans: dict[str, Plan]) -> None:
+    """Where it looks for one; not in the store, and nothing that is written elsewhere already."""
+    plan = plans["monitored"]
+    key = "/var/lib/grafana/secret_key"
+    demand(not plan.content["failedAssertions"], "; ".join(plan.content["failedAssertions"]))
+    demand(plan.services["grafana"]["settings"]["security"]["secret_key"] == f"$__file{{{key}}}", "it looks elsewhere")
+    script = plan.script(Unit("grafana", plan.files["etc/systemd/system/grafana.service.d/tenon.conf"]), "ExecStartPre")
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory, "secret_key")
+        made = []
+        for _ in range(2):
+            subprocess.run(["sh", "-c", script.replace(key, str(place))], check=True)
+            made.append(place.read_text() if place.exists() else "")
+        demand(len(base64.b64decode(made[0])) == 32, "no key is made")
+        demand(made[0] == made[1], "each start makes another key")
+        demand(place.stat().st_mode & 0o777 == 0o600, "others can read the key")
+
+
 def uploads_and_live_connections_pass_nginx(plans: dict[str, Plan]) -> None:
     """Its own limits are not in the way: 1 MiB, a minute of silence, one protocol."""
     site = plans["nginx"].services["nginx"]["site"]
@@ -111,6 +133,7 @@ LAWS = (
     every_process_has_figures_of_its_own,
     prometheus_collects_from_every_process,
     rules_have_the_exporters_that_they_ask,
+    grafana_makes_a_key_of_its_own,
     uploads_and_live_connections_pass_nginx,
     what_the_machine_says_in_nginx_stays,
     workers_take_their_queues,
