@@ -53,6 +53,22 @@ let
       };
     };
 
+  # A switch leaves a socket whose service runs as it was made, whatever has become of its address or its group. So what
+  # each was made of is noted, and one that should be different is made anew, with its service; none else is touched.
+  remakeIfChanged =
+    api:
+    let
+      made = builtins.toJSON { inherit (config.systemd.sockets.${api.unit}) listenStreams socketConfig; };
+    in
+    ''
+      note=/run/tenon-sockets/${api.unit}
+      made=${lib.escapeShellArg made}
+      if [ -e "$note" ] && [ "$(cat "$note")" != "$made" ]; then
+        systemctl try-restart ${api.unit}.socket
+      fi
+      printf %s "$made" > "$note"
+    '';
+
   eachApi = suffix: make: lib.listToAttrs (map (api: lib.nameValuePair "${api.unit}${suffix}" (make api)) topology.apis);
 in
 {
@@ -85,7 +101,24 @@ in
 
   config = mkIf cfg.enable {
     systemd.sockets = eachApi "" socketOf;
-    systemd.services = eachApi "" serviceOf;
+    systemd.services = lib.mkMerge [
+      (eachApi "" serviceOf)
+      (mkIf (topology.apis != [ ]) {
+        tenon-sockets = {
+          description = "Changes of Tenon's sockets";
+          wantedBy = [ "tenon.target" ];
+          partOf = [ "tenon.target" ];
+          stopIfChanged = false;
+          script = lib.concatMapStrings remakeIfChanged topology.apis;
+          serviceConfig = {
+            Type = "oneshot";
+            RemainAfterExit = true;
+            RuntimeDirectory = "tenon-sockets";
+            RuntimeDirectoryPreserve = true;
+          };
+        };
+      })
+    ];
 
     assertions = [
       {

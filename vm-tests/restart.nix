@@ -26,6 +26,20 @@
         units = "tenon-migrate tenon tenon-worker-default tenon-scheduler"
         without_loss(machine, comments, "switch", 15, f"systemctl restart {units}")
 
+    with subtest("a switch that changes nothing of the socket leaves it alone"):
+        inode = machine.succeed("stat -c %i /run/tenon/api.sock")
+        without_loss("unchanged socket", 12, "systemctl restart tenon-sockets.service")
+        assert machine.succeed("stat -c %i /run/tenon/api.sock") == inode
+
+    with subtest("a socket that should be different is made anew, and its service comes back"):
+        place = "/run/systemd/system/tenon.socket.d"
+        machine.succeed(f"mkdir -p {place} && printf '[Socket]\nSocketMode=0666\n' > {place}/test.conf && systemctl daemon-reload")
+        machine.succeed("systemctl restart tenon-sockets.service && stat -c %a /run/tenon/api.sock | grep -x 660")
+        # The module would have written down something else.
+        machine.succeed("echo else > /run/tenon-sockets/tenon && systemctl restart tenon-sockets.service")
+        machine.succeed("stat -c %a /run/tenon/api.sock | grep -x 666")
+        client(machine, "call", "ada", "GET", "/me")
+
     with subtest("a live connection is told to come back"):
         in_background(machine, "ears", "listen", "ada", f"project:{project['id']}", "/tmp/frames", "--count", "1000000")
         machine.wait_until_succeeds("grep subscribed /tmp/frames")

@@ -16,7 +16,7 @@ ADDITIONS = {
 
 def bundle(plan: Plan) -> dict[str, str]:
     """Files by path below the root of a file system, and a script that puts them there."""
-    files = {_place(path): _named(text) for path, text in plan.files.items()}
+    files = {_place(path): _named(text) for path, text in plan.files.items() if not _is_for_switches(path)}
     account = plan.content["users"]["tenon"]
     redis = plan.services["redis"]["tenon"]
     files["etc/sysusers.d/tenon.conf"] = f'u tenon - "{account["description"]}" {account["home"]}\n'
@@ -24,6 +24,11 @@ def bundle(plan: Plan) -> dict[str, str]:
     files["etc/redis/redis-tenon.conf"] = _redis(redis)
     files["etc/caddy/Caddyfile"] = plan.services["caddy"]["configFile"]
     return files
+
+
+def _is_for_switches(path: str) -> bool:
+    """Debian has none: whoever changes a socket restarts it."""
+    return path.endswith("/tenon-sockets.service") or path.startswith("nix/store/")
 
 
 def _place(path: str) -> str:

@@ -1,5 +1,6 @@
 """What runs, and in which order."""
 
+import json
 import re
 
 from .demands import COMMANDS, demand, lasting, of, services
@@ -21,7 +22,8 @@ def everything_starts_with_the_machine(plans: dict[str, Plan]) -> None:
     """multi-user.target → tenon.target → our services; the sockets earlier."""
     for plan in plans.values():
         links = {link["link"].removeprefix("etc/systemd/system/") for link in plan.content["links"]}
-        wanted = {f"tenon.target.wants/{unit.name}" for unit in plan.lasting() + plan.roles("migrate")}
+        started = plan.lasting() + plan.roles("migrate") + plan.roles("sockets")
+        wanted = {f"tenon.target.wants/{unit.name}" for unit in started}
         wanted |= {f"sockets.target.wants/{unit.name}" for unit in plan.units(".socket")}
         missing = (wanted | {"multi-user.target.wants/tenon.target"}) - links
         demand(not missing, f"{plan.name}: nothing starts {', '.join(sorted(missing))}")
@@ -76,6 +78,23 @@ def restarts_leave_the_socket(plans: dict[str, Plan]) -> None:
             demand(not socket.said("X-Restart-Triggers"), f"{of(plan, socket)} restarts with the settings")
 
 
+def a_switch_makes_changed_sockets_anew(plans: dict[str, Plan]) -> None:
+    """What a socket says, its service compares with what it was made of; a switch by itself leaves sockets alone."""
+    for plan in plans.values():
+        sockets = plan.units(".socket")
+        found = plan.roles("sockets")
+        demand(bool(found) == bool(sockets), f"{plan.name}: changed sockets stay as they were")
+        for unit in found:
+            script = plan.script(unit)
+            demand(unit.one("Type") == "oneshot" and unit.one("RemainAfterExit") == "true", f"{of(plan, unit)} lasts not")
+            demand(unit.one("RuntimeDirectoryPreserve") == "true", f"{of(plan, unit)} forgets what sockets were made of")
+            for socket in sockets:
+                demand(f"systemctl try-restart {socket.name}\n" in script, f"{of(plan, unit)} leaves {socket.name}")
+                for key in ("ListenStream", "SocketGroup", "SocketMode"):
+                    for value in socket.said(key):
+                        demand(json.dumps(value) in script, f"{of(plan, unit)} does not see {key} of {socket.name}")
+
+
 def a_switch_lets_backups_finish(plans: dict[str, Plan]) -> None:
     """And restarts everything else."""
     for plan, unit in services(plans):
@@ -98,6 +117,7 @@ LAWS = (
     what_dies_comes_back,
     a_stopping_process_may_finish,
     restarts_leave_the_socket,
+    a_switch_makes_changed_sockets_anew,
     a_switch_lets_backups_finish,
     changed_settings_restart_everything,
 )
