@@ -23,6 +23,9 @@
         serviceConfig = {
           Type = "oneshot";
           RemainAfterExit = true;
+          # As whom nginx reads the key.
+          User = "nginx";
+          Group = "nginx";
           StateDirectory = "certificate";
           ExecStart = "${pkgs.openssl}/bin/openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 9 -subj /CN=tenon.test -addext subjectAltName=DNS:tenon.test -out /var/lib/certificate/certificate.pem -keyout /var/lib/certificate/key.pem";
         };

@@ -11,6 +11,6 @@ lib.evalModules {
     ./nixos.nix
     module
     configuration
-    { _module.args = { inherit pkgs; }; }
+    { _module.args = { inherit pkgs platform; }; }
   ];
 }

@@ -1,5 +1,5 @@
 # The options of NixOS that the module, or a test, sets. What they bring about on a machine, `supply.py` says.
-{ config, lib, pkgs, ... }:
+{ config, lib, pkgs, platform, ... }:
 let
   inherit (lib) mkOption types;
 
@@ -191,6 +191,11 @@ in
       provision.datasources.settings.datasources = mkOption { type = types.listOf types.anything; default = [ ]; };
       provision.dashboards.settings.providers = mkOption { type = types.listOf types.anything; default = [ ]; };
     };
+  };
+
+  # What NixOS says of a unit that the module has a view of, too.
+  config.systemd.services = lib.mkIf (platform == "nixos" && config.services.postgresql.enable) {
+    postgresql.serviceConfig.Restart = "always";
   };
 
   # What NixOS itself refuses.

@@ -68,12 +68,20 @@ in
     + lib.concatStrings (lib.mapAttrsToList upstream nginx.upstreams)
     + lib.concatStrings (lib.mapAttrsToList server nginx.virtualHosts);
 
-  nginxConfig = nginx: site: ''
-    user ${nginx.user} ${nginx.group};
+  # It runs as its account from the start, and Debian's places for what is on its way are root's.
+  nginxConfig = site: ''
+    pid /run/nginx/nginx.pid;
+    error_log stderr;
+    daemon off;
     events {}
     http {
     	include /etc/nginx/mime.types;
     	access_log off;
+    	client_body_temp_path /tmp/nginx_client_body;
+    	proxy_temp_path /tmp/nginx_proxy;
+    	fastcgi_temp_path /tmp/nginx_fastcgi;
+    	uwsgi_temp_path /tmp/nginx_uwsgi;
+    	scgi_temp_path /tmp/nginx_scgi;
     ${indented site}}
   '';
 

@@ -60,7 +60,7 @@ in
       let
         site = proxies.nginxSite services.nginx;
       in
-      { inherit (services.nginx) enable; inherit site; configFile = proxies.nginxConfig services.nginx site; };
+      { inherit (services.nginx) enable; inherit site; configFile = proxies.nginxConfig site; };
     prometheus = {
       inherit (services.prometheus) enable exporters listenAddress port;
       configFile = proxies.prometheusConfig services.prometheus (map ruleFile services.prometheus.ruleFiles);

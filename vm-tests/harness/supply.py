@@ -13,6 +13,27 @@ Files = dict[str, str]
 POSTGRES_PROGRAMS = "/usr/lib/postgresql/15/bin"
 DATA = "/var/lib/postgresql/15"
 
+FENCE = """LockPersonality=true
+MemoryDenyWriteExecute=true
+NoNewPrivileges=true
+PrivateDevices=true
+PrivateTmp=true
+ProtectClock=true
+ProtectControlGroups=true
+ProtectHome=true
+ProtectHostname=true
+ProtectKernelLogs=true
+ProtectKernelModules=true
+ProtectKernelTunables=true
+ProtectSystem=strict
+RemoveIPC=true
+RestrictNamespaces=true
+RestrictRealtime=true
+RestrictSUIDSGID=true
+SystemCallArchitectures=native
+"""
+"""What NixOS lets none of them do."""
+
 
 def files(services: dict[str, Any]) -> Files:
     """The files of the services that the plan enables, by path."""
@@ -56,6 +77,8 @@ def _postgresql(postgresql: dict[str, Any]) -> Files:
         "unix_socket_directories": "/run/postgresql",
         "hba_file": "/etc/postgresql/pg_hba.conf",
         "ident_file": "/etc/postgresql/pg_ident.conf",
+        # What the fence takes for granted.
+        "jit": "off",
         "log_destination": "stderr",
     } | postgresql.get("settings", {})
     config = "".join(f"{key} = {_setting(value)}\n" for key, value in sorted(settings.items()) if value is not None)
@@ -63,15 +86,18 @@ def _postgresql(postgresql: dict[str, Any]) -> Files:
     initdb = f"{POSTGRES_PROGRAMS}/initdb --no-sync -U postgres -E UTF8 --locale=C.UTF-8 >/dev/null"
     return {
         "etc/postgresql/postgresql.conf": config,
-        "etc/postgresql/pg_hba.conf": authentication + "local all postgres peer\nlocal all all peer\n"
-        "host all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
-        "local replication all peer\n",
-        "etc/postgresql/pg_ident.conf": postgresql.get("identMap") or "",
+        "etc/postgresql/pg_hba.conf": authentication + "local all postgres peer map=postgres\nlocal all all peer\n"
+        "host all all 127.0.0.1/32 md5\nhost all all ::1/128 md5\n",
+        "etc/postgresql/pg_ident.conf": (postgresql.get("identMap") or "") + "postgres postgres postgres\n",
         "etc/postgresql/setup.sql": _setup(postgresql),
         "etc/systemd/system/postgresql.service": _unit(f"""
 [Unit]
 Description=PostgreSQL Server
 After=network.target
+Wants=postgresql.target
+PartOf=postgresql.target
+StartLimitIntervalSec=605
+StartLimitBurst=5
 
 [Service]
 Type=notify
@@ -80,7 +106,8 @@ Group=postgres
 Environment=PGDATA={DATA}
 RuntimeDirectory=postgresql
 StateDirectory=postgresql postgresql/15
-StateDirectoryMode=0700
+StateDirectoryMode=0750
+UMask=0027
 ExecStartPre=/bin/sh -c 'test -e {DATA}/PG_VERSION || {initdb}'
 ExecStartPre=/bin/ln -sfn /etc/postgresql/postgresql.conf {DATA}/postgresql.conf
 ExecStart={POSTGRES_PROGRAMS}/postgres -D {DATA}
@@ -88,6 +115,16 @@ ExecReload=/bin/kill -HUP $MAINPID
 KillSignal=SIGINT
 KillMode=mixed
 TimeoutSec=120
+Restart=always
+{FENCE}CapabilityBoundingSet=
+DevicePolicy=closed
+PrivateMounts=true
+ProcSubset=pid
+ProtectProc=invisible
+RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged
+SystemCallFilter=~@resources
 """),
         "etc/systemd/system/postgresql-setup.service": _unit("""
 [Unit]
@@ -177,6 +214,11 @@ RuntimeDirectoryMode=0750
 StateDirectory={full}
 StateDirectoryMode=0700
 UMask=0077
+{FENCE}CapabilityBoundingSet=
+PrivateMounts=true
+PrivateUsers=true
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+SystemCallFilter=~@cpu-emulation @debug @keyring @memlock @mount @obsolete @privileged @resources @setuid
 """),
     }  # fmt: skip
 
@@ -213,7 +255,9 @@ AmbientCapabilities=CAP_NET_BIND_SERVICE
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
 NoNewPrivileges=true
 PrivateDevices=true
+PrivateTmp=true
 ProtectHome=true
+ProtectSystem=full
 """),
     }
 
@@ -221,20 +265,36 @@ ProtectHome=true
 def _nginx(nginx: dict[str, Any]) -> Files:
     return {
         "etc/nginx/tenon.conf": nginx["configFile"],
-        "etc/systemd/system/nginx.service": _unit("""
+        "etc/systemd/system/nginx.service": _unit(f"""
 [Unit]
 Description=Nginx Web Server
 After=network.target
+StartLimitIntervalSec=60
 
 [Service]
 Type=simple
-ExecStart=/usr/sbin/nginx -c /etc/nginx/tenon.conf -g "daemon off;"
+User=nginx
+Group=nginx
+ExecStartPre=/usr/sbin/nginx -c /etc/nginx/tenon.conf -t
+ExecStart=/usr/sbin/nginx -c /etc/nginx/tenon.conf
+ExecReload=/usr/sbin/nginx -c /etc/nginx/tenon.conf -t
 ExecReload=/bin/kill -HUP $MAINPID
 RuntimeDirectory=nginx
+RuntimeDirectoryMode=0750
 CacheDirectory=nginx
+CacheDirectoryMode=0750
 LogsDirectory=nginx
+LogsDirectoryMode=0750
+UMask=0027
 Restart=always
 RestartSec=10s
+AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_SYS_RESOURCE
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_SYS_RESOURCE
+{FENCE}PrivateMounts=true
+ProcSubset=pid
+ProtectProc=invisible
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+SystemCallFilter=~@cpu-emulation @debug @keyring @mount @obsolete @privileged @setuid
 """),
     }
 
@@ -254,12 +314,18 @@ StateDirectory=prometheus2
 ExecStart=/usr/bin/prometheus --config.file=/etc/prometheus/tenon.yml --web.listen-address={listen} \\
     --storage.tsdb.path=/var/lib/prometheus2/data
 Restart=always
+{FENCE}CapabilityBoundingSet=
+PrivateUsers=true
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 """),
     }  # fmt: skip
 
 
 EXPORTER_ACCOUNTS = {"postgres": "User=postgres"}
 """Whom the exporters run as, where it is not an account of the moment."""
+
+EXPORTER_FAMILIES = {"node": "AF_NETLINK", "postgres": "AF_UNIX", "redis": "AF_UNIX"}
+"""What they reach besides the network."""
 
 
 def _exporter(name: str, exporter: dict[str, Any]) -> Files:
@@ -280,5 +346,10 @@ After=network.target
 Environment="DATA_SOURCE_NAME=user=postgres database=postgres host=/run/postgresql sslmode=disable"
 ExecStart=/usr/bin/{unit} {" ".join(flags)}
 Restart=always
+WorkingDirectory=/tmp
+UMask=0077
+{FENCE}CapabilityBoundingSet=
+DeviceAllow=
+RestrictAddressFamilies=AF_INET AF_INET6 {EXPORTER_FAMILIES.get(name, "")}
 """),
     }
