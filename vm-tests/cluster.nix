@@ -8,6 +8,7 @@ let
         # The proxy is elsewhere.
         domain = null;
         proxy.caddy.internalAuthority = false;
+        # By IPv4 alone, so that the proxy comes from there.
         listen.address = "0.0.0.0";
         mail.from = "Tenon <tenon@tenon.test>";
         mail.smtp.host = "front";
@@ -42,12 +43,15 @@ in
         enableTCPIP = true;
         ensureDatabases = [ "tenon" ];
         ensureUsers = [ { name = "tenon"; ensureDBOwnership = true; } ];
-        authentication = "host tenon tenon 192.168.1.0/24 scram-sha-256\n";
+        authentication = ''
+          host tenon tenon 192.168.1.0/24 scram-sha-256
+          host tenon tenon 2001:db8:1::/64 scram-sha-256
+        '';
       };
       services.redis.servers.tenon = {
         enable = true;
         port = 6379;
-        bind = "0.0.0.0";
+        bind = null;
         requirePass = "open-sesame";
       };
       services.caddy = {

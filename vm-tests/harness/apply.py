@@ -13,7 +13,7 @@ PROGRAMS = ("/usr/bin", "/usr/sbin", "/usr/lib/postgresql/15/bin")
 class Layout:
     """A plan, the program it runs, and the machines it shall know by name."""
 
-    def __init__(self, machine: str, plan: dict[str, Any], program: Path, hosts: dict[str, str]) -> None:
+    def __init__(self, machine: str, plan: dict[str, Any], program: Path, hosts: dict[str, list[str]]) -> None:
         self.position = sorted(hosts).index(machine) + 1
         self._machine = machine
         self._plan = plan
@@ -71,7 +71,7 @@ class Layout:
         self.link(f"etc/systemd/system/multi-user.target.wants/{unit}", f"/etc/systemd/system/{unit}")
 
     def _identity(self) -> None:
-        names = [f"{address} {machine}" for machine, address in self._hosts.items()]
+        names = [f"{address} {machine}" for machine, addresses in self._hosts.items() for address in addresses]
         own = [f"{address} {' '.join(hosts)}" for address, hosts in self._plan.get("hosts", {}).items()]
         self.write("etc/hosts", "\n".join(["127.0.0.1 localhost", "::1 localhost", *own, *names, ""]))
         self.write("etc/hostname", f"{self._machine}\n")

@@ -75,7 +75,8 @@ Wants=systemd-udev-settle.service
 Type=oneshot
 RemainAfterExit=true
 ExecStart=/sbin/ip link set eth0 name eth1
-ExecStart=/sbin/ip addr add {address}/24 dev eth1
+ExecStart=/sbin/ip addr add {four} dev eth1
+ExecStart=/sbin/ip addr add {six} dev eth1 nodad
 ExecStart=/sbin/ip link set eth1 up
 
 [Install]
@@ -109,9 +110,8 @@ class Emulator(Machine):
             layout.lay(tree)
             layout.write("opt/driver/agent.py", AGENT.replace("@PATH@", PATH))
             layout.write("etc/systemd/system/driver.service", AGENT_UNIT)
-            layout.write(
-                "etc/systemd/system/test-network.service", NETWORK_UNIT.format(address=network.address(layout.position))
-            )
+            four, six = network.networks(layout.position)
+            layout.write("etc/systemd/system/test-network.service", NETWORK_UNIT.format(four=four, six=six))
             layout.enable("driver.service")
             layout.enable("test-network.service")
             layout.write("etc/fstab", "/dev/vda / ext4 defaults 0 1\n")

@@ -1,6 +1,6 @@
 """The network that joins the machines: a bridge, and for each machine a namespace with `eth1` on it.
 
-Addresses are those of the NixOS driver: 192.168.1.1 for the first machine by name, and so on.
+Addresses are those of the NixOS driver: 192.168.1.1 and 2001:db8:1::1 for the first machine by name, and so on.
 """
 
 import subprocess
@@ -13,9 +13,15 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
 
 
-def address(position: int) -> str:
-    """The address of the machine at `position`, counted from 1."""
-    return f"192.168.1.{position}"
+def addresses(position: int) -> list[str]:
+    """The addresses of the machine at `position`, counted from 1."""
+    return [f"192.168.1.{position}", f"2001:db8:1::{position}"]
+
+
+def networks(position: int) -> list[str]:
+    """The same, each with the length of its prefix."""
+    four, six = addresses(position)
+    return [f"{four}/24", f"{six}/64"]
 
 
 def create() -> None:
@@ -35,7 +41,8 @@ class Port:
         ip("link", "add", self._outside, "type", "veth", "peer", "name", "eth1", "netns", machine)
         ip("link", "set", self._outside, "master", BRIDGE, "up")
         ip("-n", machine, "link", "set", "lo", "up")
-        ip("-n", machine, "addr", "add", f"{address(position)}/24", "dev", "eth1")
+        for network in networks(position):
+            ip("-n", machine, "addr", "add", network, "dev", "eth1", *(["nodad"] if ":" in network else []))
         ip("-n", machine, "link", "set", "eth1", "up")
 
     def block(self) -> None:

@@ -118,7 +118,7 @@ in
               group = text "redis-${name}";
               port = mkOption { type = types.port; default = 0; };
               unixSocket = text "/run/redis-${name}/redis.sock";
-              bind = maybe types.str;
+              bind = mkOption { type = types.nullOr types.str; default = "127.0.0.1"; };
               requirePass = maybe types.str;
               unixSocketPerm = mkOption { type = types.int; default = 660; };
               save = mkOption { type = types.listOf types.unspecified; default = [ ]; };

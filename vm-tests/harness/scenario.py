@@ -86,7 +86,7 @@ def main(name: str, results: Path, program: Path, older: Path | None, group: str
     rootfs = unpacked(MACHINE if emulated else SERVICES)
     machines: list[Machine] = []
     switches: dict[str, Switch] = {}
-    hosts = {machine: network.address(position) for position, machine in enumerate(sorted(test.plans), 1)}
+    hosts = {machine: network.addresses(position) for position, machine in enumerate(sorted(test.plans), 1)}
     for position, machine in enumerate(sorted(test.plans), 1):
         layout = apply.Layout(machine, first.plans[machine], begins, hosts)
         if emulated:

@@ -28,7 +28,7 @@ in
     description = "Mail server of the test";
     wantedBy = [ "multi-user.target" ];
     serviceConfig = {
-      ExecStart = "${pkgs.python3}/bin/python3 /etc/tenon-test/sink.py ${if config.services.tenon.enable then "127.0.0.1" else "0.0.0.0"} 2525 /var/lib/sink";
+      ExecStart = "${pkgs.python3}/bin/python3 /etc/tenon-test/sink.py ${if config.services.tenon.enable then "127.0.0.1" else "any"} 2525 /var/lib/sink";
       StateDirectory = "sink";
       Restart = "always";
     };

@@ -5,7 +5,8 @@ import itertools
 import pathlib
 import sys
 
-ADDRESS, PORT, DIRECTORY = sys.argv[1], int(sys.argv[2]), pathlib.Path(sys.argv[3])
+ADDRESS = None if sys.argv[1] == "any" else sys.argv[1]
+PORT, DIRECTORY = int(sys.argv[2]), pathlib.Path(sys.argv[3])
 NUMBERS = itertools.count(len(list(DIRECTORY.glob("*.eml"))))
 
 
