@@ -75,7 +75,7 @@
 
     with subtest("the machine is wiped, but for its backups"):
         machine.succeed("systemctl stop tenon.target tenon.socket postgresql.service redis-tenon.service")
-        machine.succeed("rm -rf /var/lib/tenon /var/lib/postgresql /var/lib/redis-tenon")
+        machine.succeed("rm -rf /var/lib/tenon /var/lib/postgresql /var/lib/redis-tenon && sync")
         machine.crash()
         began = time.monotonic()
         machine.start()

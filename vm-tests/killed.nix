@@ -16,6 +16,8 @@
     start_all()
     ready(machine)
     client(machine, "join", "ada")
+    # What others keep, such as Caddy its authority, shall outlive the power cut; what Tenon keeps must by itself.
+    machine.succeed("sync")
     project = client(machine, "project", "ada")
     place = f"/projects/{project['id']}"
 

@@ -65,6 +65,9 @@ in
     networking.firewall.allowedTCPPorts = mkOption { type = types.listOf types.port; default = [ ]; };
     networking.hosts = mkOption { type = types.attrsOf (types.listOf types.str); default = { }; };
 
+    # For NixOS' driver; our machines take what they need.
+    virtualisation = lib.genAttrs [ "cores" "diskSize" "memorySize" ] (_: maybe types.ints.positive);
+
     environment.systemPackages = mkOption { type = types.listOf types.unspecified; default = [ ]; };
     environment.etc = many {
       text = maybe types.lines;

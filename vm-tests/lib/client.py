@@ -136,10 +136,13 @@ def mailed(name: str) -> str:
 
 
 def sign_in(server: Server, name: str) -> None:
-    """Begins a session, and keeps it."""
+    """Begins a session, and keeps it, even when the machine loses its power."""
     session = server.post("/auth/sign-in", {"login": f"{name}@example.org", "password": PASSWORD, "delivery": "body"})
     SESSIONS.mkdir(parents=True, exist_ok=True)
-    (SESSIONS / f"{name}.json").write_text(json.dumps(session))
+    with open(SESSIONS / f"{name}.json", "w") as file:
+        json.dump(session, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def join(server: Server, name: str) -> Any:

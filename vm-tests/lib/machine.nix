@@ -15,6 +15,11 @@ in
     };
   };
 
+  # A real machine of NixOS' driver has 1 GiB of each by itself; Postgres, Redis and our processes want more.
+  virtualisation.cores = 2;
+  virtualisation.memorySize = 2048;
+  virtualisation.diskSize = 4096;
+
   networking.hosts."127.0.0.1" = [ "tenon.test" ];
 
   environment.systemPackages = [
