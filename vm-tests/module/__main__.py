@@ -14,7 +14,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from module import documents, evaluation, flake, generated, laws, mutations, package, programs, refusals  # noqa: E402
+from module import (  # noqa: E402
+    documents,
+    evaluation,
+    flake,
+    generated,
+    laws,
+    mutations,
+    package,
+    programs,
+    refusals,
+    scripts,
+)
 from module.nix import EvaluationError  # noqa: E402
 from module.outcome import Failed, Skipped  # noqa: E402
 
@@ -32,6 +43,7 @@ def checks() -> dict[str, Check]:
         | documents.checks()
         | flake.checks()
         | package.checks()
+        | scripts.checks()
         | mutations.checks()
     )
 
