@@ -28,7 +28,7 @@
 
     with subtest("a switch that changes nothing of the socket leaves it alone"):
         inode = machine.succeed("stat -c %i /run/tenon/api.sock")
-        without_loss("unchanged socket", 12, "systemctl restart tenon-sockets.service")
+        without_loss(machine, comments, "unchanged socket", 12, "systemctl restart tenon-sockets.service")
         assert machine.succeed("stat -c %i /run/tenon/api.sock") == inode
 
     with subtest("a socket that should be different is made anew, and its service comes back"):

@@ -15,16 +15,13 @@ from pathlib import Path
 
 from . import container, emulator, previous, rootfs, scenario
 from .evaluate import EvaluationError, evaluate
-from .places import RESULTS, TARGET, test_file, tests
+from .places import RESULTS, TARGET, UPGRADED, test_file, tests
 
 LIMIT = 15 * 60
 """Seconds that a test may take."""
 
 EMULATED = {"tcg": "core"}
 """Tests that are other tests in whole machines."""
-
-UPGRADED = ("upgrade",)
-"""Tests that begin with the program before the newest migration."""
 
 SKIPPED = 77
 

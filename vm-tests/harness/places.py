@@ -15,6 +15,10 @@ RESULTS = TARGET / "vm"
 """What the last run of each test left: the console and the journal of each machine, the output of the driver."""
 
 
+UPGRADED = ("upgrade",)
+"""Tests that begin with the program before the newest migration: not for NixOS' driver."""
+
+
 def tests() -> list[str]:
     """The names of all tests."""
     return sorted(path.stem for path in TESTS.iterdir() if path.suffix in (".nix", ".py"))

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.places import UPGRADED
+
 from . import nix
 from .outcome import Failed, Skipped
 from .places import HARNESS, HERE, REPOSITORY
@@ -31,7 +33,7 @@ def has_its_outputs() -> None:
     for output, names in PER_SYSTEM.items():
         for system in SYSTEMS:
             found = set(shown.get(output, {}).get(system, {}))
-            files = {file.stem for file in HERE.parent.glob("*.nix")} - {"upgrade"}
+            files = {file.stem for file in HERE.parent.glob("*.nix")} - set(UPGRADED)
             scenarios = {f"vm-{file}" for file in files} if output == "checks" else set()
             if found != names | scenarios:
                 raise Failed(f"{output}.{system} has {sorted(found)}, not {sorted(names | scenarios)}")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.evaluate import EvaluationError, evaluate
+from harness.places import UPGRADED
 
 from .outcome import Failed, Skipped
 from .places import HARNESS
@@ -24,6 +25,12 @@ join_all: Callable[[], None]
 subtest: Callable[[str], AbstractContextManager[None]]
 """
 """What a script finds besides its machines."""
+
+OURS = """from harness.switch import Switch
+
+switches: dict[str, Switch]
+"""
+"""What it finds as well where only our harness runs it."""
 
 
 def checks() -> dict[str, Callable[[], None]]:
@@ -42,7 +49,8 @@ def scripts_are_typed() -> None:
             except EvaluationError as error:
                 raise Failed(f"{file.name}: {error}") from error
             machines = "".join(f"{name}: Machine\n" for name in test.plans)
-            Path(directory, f"{test.name}_script.py").write_text(NAMES + machines + test.script)
+            names = NAMES + (OURS if test.name in UPGRADED else "")
+            Path(directory, f"{test.name}_script.py").write_text(names + machines + test.script)
         done = subprocess.run(
             ["mypy", "--no-implicit-optional", f"--cache-dir={directory}/cache", *Path(directory).glob("*.py")],
             env=os.environ | {"MYPYPATH": str(TESTS)}, capture_output=True, text=True, check=False,
