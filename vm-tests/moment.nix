@@ -7,6 +7,10 @@
     {
       imports = [ ./lib/machine.nix ];
       services.tenon.backup.pointInTime.enable = true;
+      services.tenon.backup.recipients = [ "age12matkh5027frrwhh0yac2m9zkpg5slcstr2sg6vlsr9js0j5c4ms2hwjru" ];
+      services.tenon.secrets.backupIdentityFile = "/etc/secrets/backup-identity";
+      # On NixOS a tool puts it there; a test may say it.
+      environment.etc."secrets/backup-identity".text = "AGE-SECRET-KEY-18RNCK88CLFY2CDA6E8HNCHZXT3ATQR8K5J60AL4JS25T78KLJRESS246L8";
     };
 
   testScript = builtins.readFile ./lib/prelude.py + ''
@@ -60,12 +64,15 @@
         )
         assert as_postgres("select failed_count from pg_stat_archiver") == "0"
 
+    with subtest("nobody reads base backup or log without the key"):
+        machine.fail("grep -rqa 'after the base backup' /var/backup/tenon")
+
     with subtest("l38_the_database_and_its_files_go_back_to_one_moment"):
         data = as_postgres("show data_directory")
         machine.succeed("systemctl stop tenon.target postgresql.service")
         began = time.monotonic()
         machine.succeed(f"mv {data} {data}.lost")
-        machine.succeed(f"tenon restore --to-time {moment} --into {data}")
+        machine.succeed(f"cd /root && tenon restore --to-time {moment} --into {data}")
         machine.succeed(f"chown -R postgres:postgres {data}")
         machine.succeed("systemctl start postgresql.target")
         machine.wait_until_succeeds("runuser -u postgres -- psql -Atqc 'select pg_is_in_recovery()' postgres | grep f")
