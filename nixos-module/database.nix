@@ -9,7 +9,14 @@ let
     if database.createLocally then
       "postgres:///${database.name}?host=/run/postgresql&user=${database.user}"
     else
-      "postgres://${database.user}@${toString database.host}:${toString database.port}/${database.name}";
+      "postgres://${database.user}@${toString database.host}:${toString database.port}/${database.name}?${encryption}";
+
+  # A certificate is verified, with the name of the server, or there is none.
+  encryption =
+    if database.encrypt then
+      "sslmode=verify-full" + lib.optionalString (database.caFile != null) "&sslrootcert=${database.caFile}"
+    else
+      "sslmode=disable";
 in
 {
   options.services.tenon.database = {
@@ -28,6 +35,17 @@ in
       type = types.port;
       default = 5432;
       description = "Port of a Postgres elsewhere.";
+    };
+    encrypt = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Whether the connection to a Postgres elsewhere is encrypted, and its certificate verified. Without, whoever is on the way reads everything.";
+    };
+    caFile = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      example = "/etc/ssl/our-authority.pem";
+      description = "File with the certificates of those who may sign that of a Postgres elsewhere, in PEM. Null trusts those whom browsers trust.";
     };
     name = mkOption {
       type = types.strMatching "[a-z_][a-z0-9_]*";
@@ -74,6 +92,10 @@ in
       {
         assertion = !database.createLocally -> database.host != null || cfg.secrets.databaseUrlFile != null || cfg.settings.database.url != url;
         message = "services.tenon.database: createLocally is off, but nothing says where the database is: set services.tenon.database.host or services.tenon.secrets.databaseUrlFile.";
+      }
+      {
+        assertion = database.caFile != null -> database.host != null && database.encrypt;
+        message = "services.tenon.database.caFile is of the encrypted connection to services.tenon.database.host, and there is none; in a whole URL say sslrootcert=….";
       }
       {
         assertion = cfg.secrets.databasePasswordFile == null || cfg.secrets.databaseUrlFile == null;

@@ -100,6 +100,10 @@ in
         project = client(front, "project", "ada")
         place = f"/projects/{project['id']}"
 
+    with subtest("either of them backs the installation up"):
+        one.succeed("systemctl start tenon-backup.service")
+        one.succeed("tenon backup verify")
+
     with subtest("what is done at one machine is seen live at the other"):
         in_background(front, "ears", "--url", "http://two:8080", "listen", "ada", f"project:{project['id']}", "/tmp/frames")
         front.wait_until_succeeds("grep subscribed /tmp/frames")

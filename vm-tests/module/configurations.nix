@@ -95,6 +95,7 @@ in
     database = {
       createLocally = false;
       host = "db.example.org";
+      caFile = "/etc/ssl/certs/ca-certificates.crt";
     };
     secrets.databasePasswordFile = "/run/secrets/database-password";
   };

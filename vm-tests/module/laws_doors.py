@@ -108,6 +108,12 @@ def what_the_machine_says_in_nginx_stays(plans: dict[str, Plan]) -> None:
         demand("add_header" not in site, f"{plan.name}: headers of the machine are dropped")
 
 
+def a_database_elsewhere_is_spoken_to_encrypted(plans: dict[str, Plan]) -> None:
+    """And only when its certificate is verified."""
+    settings = plans["external-database"].settings
+    demand("sslmode=verify-full&sslrootcert=/etc/" in settings, "whoever is on the way to the database reads along")
+
+
 def workers_take_their_queues(plans: dict[str, Plan]) -> None:
     """And as many jobs at once as they may."""
     mail, rest = plans["everything"].roles("worker")
@@ -136,6 +142,7 @@ LAWS = (
     grafana_makes_a_key_of_its_own,
     uploads_and_live_connections_pass_nginx,
     what_the_machine_says_in_nginx_stays,
+    a_database_elsewhere_is_spoken_to_encrypted,
     workers_take_their_queues,
     administrators_act_as_the_service,
 )

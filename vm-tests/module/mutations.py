@@ -25,6 +25,7 @@ CONFIGURATIONS = [
     "no-redis",
     "api-only",
     "workers-only",
+    "external-database",
 ]
 """Enough to see each mutation."""
 
@@ -135,6 +136,8 @@ MUTATIONS = [
     Mutation("forged addresses", "proxy/nginx.nix", "X-Forwarded-For $remote_addr",
              "X-Forwarded-For $http_x_forwarded_for",
              "uploads and live connections pass nginx"),
+    Mutation("any certificate will do", "database.nix", "sslmode=verify-full", "sslmode=prefer",
+             "a database elsewhere is spoken to encrypted"),
     Mutation("queues that are not heeded", "workers.nix", "mkIf (worker.queues != [ ])", "mkIf false",
              "workers take their queues"),
     Mutation("a command without secrets", "cli.nix", "LoadCredential = cfg.credentials;", "",

@@ -67,6 +67,14 @@ in
   two-redises = refused "a Redis elsewhere is configured, but createLocally is on" { redis.url = "redis://10.0.0.7"; };
   no-redis-anywhere = refused "nothing says where Redis is" { redis.createLocally = false; };
 
+  an-authority-for-a-connection-in-the-clear = refused "there is none" {
+    database = {
+      createLocally = false;
+      host = "db.example.org";
+      encrypt = false;
+      caFile = "/etc/ssl/our-authority.pem";
+    };
+  };
   a-password-in-the-url-and-beside-it = refused "has the password in it already" {
     database.createLocally = false;
     secrets = {

@@ -1,5 +1,15 @@
-//! Where a database is, for programs that are not us.
+//! Where a database is, and how to get there: for us, and for programs that are not us.
+//!
+//! URLs are those of libpq, of which `tokio_postgres` knows a part: `sslmode=verify-full`, `verify-ca` and `sslrootcert` are
+//! understood here. A certificate is always verified, with the name of the server, so `require` means no less.
 
+use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use tokio_postgres::config::{Host, SslMode};
 
 use crate::error::{Error, Result};
@@ -17,19 +27,92 @@ pub struct Address {
     pub password: Option<tenon_core::secrets::Secret>,
     /// Database.
     pub database: String,
-    /// Whether the connection must be encrypted, as ours are to any other machine.
-    pub encrypted: bool,
+    /// Whether the connection is encrypted.
+    pub encryption: Encryption,
+    /// File with the certificates of those who may sign the server's, in PEM; absent, those whom everybody knows.
+    pub authorities: Option<PathBuf>,
+}
+
+/// Whether a connection is encrypted; one through a socket never is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// It is not.
+    Never,
+    /// It is when the server can.
+    Offered,
+    /// It is, or there is none.
+    Required,
+}
+
+/// What `tokio_postgres` understands of a URL, and what it does not.
+pub(crate) struct Way {
+    pub(crate) config: tokio_postgres::Config,
+    pub(crate) encryption: Encryption,
+    authorities: Option<PathBuf>,
+}
+
+impl Way {
+    /// Reads a URL, or words such as `host=… dbname=…`.
+    pub(crate) fn of(url: &str) -> std::result::Result<Self, tokio_postgres::Error> {
+        let (separator, head, pairs) = match url.split_once("://") {
+            Some(_) => {
+                let (head, query) = url.split_once('?').unwrap_or((url, ""));
+                ("&", format!("{head}?"), query.split('&').collect::<Vec<_>>())
+            }
+            None => (" ", String::new(), url.split(' ').collect()),
+        };
+        let mut authorities = None;
+        let mut known = Vec::new();
+        for pair in pairs {
+            match pair.split_once('=') {
+                Some(("sslrootcert", "system")) => {}
+                Some(("sslrootcert", file)) => {
+                    let file = percent_decode_str(file.trim_matches('\'')).decode_utf8_lossy();
+                    authorities = Some(PathBuf::from(file.into_owned()));
+                }
+                Some(("sslmode", "verify-full" | "verify-ca")) => known.push("sslmode=require"),
+                Some(("sslmode", "allow")) => known.push("sslmode=prefer"),
+                _ => known.push(pair),
+            }
+        }
+        let config: tokio_postgres::Config =
+            format!("{head}{}", known.join(separator)).trim_end_matches('?').parse()?;
+        let local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+        let encryption = match config.get_ssl_mode() {
+            _ if local && !config.get_hosts().is_empty() => Encryption::Never,
+            SslMode::Disable => Encryption::Never,
+            SslMode::Require => Encryption::Required,
+            _ => Encryption::Offered,
+        };
+        Ok(Self { config, encryption, authorities })
+    }
+
+    /// Those who may sign the server's certificate.
+    pub(crate) fn roots(&self) -> std::result::Result<RootCertStore, String> {
+        match &self.authorities {
+            None => Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }),
+            Some(file) => read_authorities(file)
+                .map_err(|e| format!("cannot read the authorities in {}: {e}", file.display())),
+        }
+    }
+}
+
+fn read_authorities(file: &Path) -> std::result::Result<RootCertStore, Box<dyn std::error::Error>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file)? {
+        roots.add(certificate?)?;
+    }
+    if roots.is_empty() { Err("there is no certificate in it".into()) } else { Ok(roots) }
 }
 
 impl Address {
     /// Takes a URL apart.
     pub fn of(url: &str) -> Result<Self> {
-        let config: tokio_postgres::Config =
-            url.parse().map_err(|e: tokio_postgres::Error| Error::Pool(Box::new(e)))?;
-        let (host, local) = match config.get_hosts().first() {
-            Some(Host::Unix(path)) => (path.display().to_string(), true),
-            Some(Host::Tcp(name)) => (name.clone(), false),
-            None => ("localhost".to_owned(), false),
+        let Way { config, encryption, authorities } = Way::of(url).map_err(|e| Error::Pool(Box::new(e)))?;
+        let host = match config.get_hosts().first() {
+            Some(Host::Unix(path)) => path.display().to_string(),
+            Some(Host::Tcp(name)) => name.clone(),
+            None => "localhost".to_owned(),
         };
         let user = config.get_user().map(str::to_owned);
         Ok(Self {
@@ -38,9 +121,25 @@ impl Address {
             database: config.get_dbname().or(user.as_deref()).unwrap_or("postgres").to_owned(),
             user,
             password: config.get_password().map(|bytes| String::from_utf8_lossy(bytes).into_owned().into()),
-            encrypted: !local && config.get_ssl_mode() != SslMode::Disable,
+            encryption,
+            authorities,
         })
     }
+}
+
+/// Says what is wrong with a URL, in words that hold no secret. Neither is a database asked nor a file read that it names.
+pub fn check(url: &str) -> std::result::Result<(), String> {
+    let way = Way::of(url).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        format!("{error}{}", cause.unwrap_or_default())
+    })?;
+    if way.config.get_hosts().is_empty() {
+        return Err(
+            "it names no host; a directory of sockets is one as well: postgres:///tenon?host=/run/postgresql"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for Address {
@@ -69,18 +168,49 @@ pub fn with_database(url: &str, database: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Address, with_database};
+    use super::{Address, Encryption, with_database};
 
     #[test]
     fn a_url_is_taken_apart_for_other_programs() {
         let socket = Address::of("postgres:///tenon?host=/run/postgresql").unwrap();
         assert_eq!((socket.host.as_str(), socket.database.as_str()), ("/run/postgresql", "tenon"));
-        assert!(!socket.encrypted);
+        assert_eq!(socket.encryption, Encryption::Never);
         let remote = Address::of("postgres://u:p%40ss@db.example.org:6432/tenon").unwrap();
-        assert_eq!((remote.host.as_str(), remote.port, remote.encrypted), ("db.example.org", 6432, true));
+        assert_eq!((remote.host.as_str(), remote.port), ("db.example.org", 6432));
+        assert_eq!(remote.encryption, Encryption::Offered);
         assert_eq!(remote.password.as_ref().unwrap().expose(), "p@ss");
         assert!(!format!("{remote:?}").contains("p@ss"));
-        assert!(!Address::of("postgres://db/tenon?sslmode=disable").unwrap().encrypted);
+        assert_eq!(Address::of("postgres://db/tenon?sslmode=disable").unwrap().encryption, Encryption::Never);
+    }
+
+    #[test]
+    fn what_libpq_says_of_encryption_is_understood() {
+        for (url, encryption, authorities) in [
+            ("postgres://db/t?sslmode=require", Encryption::Required, None),
+            (
+                "postgres://db/t?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem",
+                Encryption::Required,
+                Some("/etc/ca.pem"),
+            ),
+            (
+                "postgres://db/t?sslrootcert=/etc/ca.pem&connect_timeout=3",
+                Encryption::Offered,
+                Some("/etc/ca.pem"),
+            ),
+            ("postgres://db/t?sslrootcert=system&sslmode=verify-ca", Encryption::Required, None),
+            (
+                "host=db dbname=t sslmode=verify-full sslrootcert='/etc/ca.pem'",
+                Encryption::Required,
+                Some("/etc/ca.pem"),
+            ),
+            ("postgres:///t?host=/run/x&sslmode=require", Encryption::Never, None),
+        ] {
+            let address = Address::of(url).unwrap();
+            assert_eq!(address.encryption, encryption, "{url}");
+            assert_eq!(address.authorities, authorities.map(Into::into), "{url}");
+            assert_eq!(address.database, "t", "{url}");
+        }
+        assert!(Address::of("postgres://db/t?sslmode=sometimes").is_err());
     }
 
     #[test]

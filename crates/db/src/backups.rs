@@ -249,6 +249,15 @@ pub async fn server(conn: &mut AsyncPgConnection) -> Result<Server> {
     Ok(server)
 }
 
+/// Whether what goes over `conn` is encrypted.
+pub async fn is_encrypted(conn: &mut AsyncPgConnection) -> Result<bool> {
+    let row: Truth =
+        sql("SELECT coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false) AS truth")
+            .get_result(conn)
+            .await?;
+    Ok(row.truth)
+}
+
 /// Lets a connection be silent for as long as it takes, whatever the server's settings say.
 pub async fn may_idle(conn: &mut AsyncPgConnection) -> Result<()> {
     Ok(conn.batch_execute("SET idle_session_timeout = 0").await?)

@@ -17,7 +17,10 @@ use diesel_async::{
 use futures_util::FutureExt;
 
 use self::observer::Observer;
-use crate::error::{Error, Result};
+use crate::{
+    address::{Encryption, Way},
+    error::{Error, Result},
+};
 
 /// A connection on loan; it goes back when dropped.
 pub type PooledConnection = bb8::PooledConnection<'static, AsyncPgConnection>;
@@ -147,20 +150,19 @@ pub struct PoolStatus {
 /// Connects; encrypted unless over a socket or `sslmode=disable`.
 async fn establish(url: String, statement_timeout: Duration) -> ConnectionResult<AsyncPgConnection> {
     let bad = |e: &dyn std::fmt::Display| ConnectionError::BadConnection(e.to_string());
-    let mut config: tokio_postgres::Config = url.parse().map_err(|e: tokio_postgres::Error| bad(&e))?;
-    config
+    let mut way = Way::of(&url).map_err(|e| bad(&e))?;
+    way.config
         .application_name("tenon")
         .connect_timeout(Duration::from_secs(5))
         .keepalives_idle(Duration::from_secs(30));
-    let local = config.get_hosts().iter().all(|h| matches!(h, tokio_postgres::config::Host::Unix(_)));
-    let mut conn = if local || config.get_ssl_mode() == tokio_postgres::config::SslMode::Disable {
-        let (client, conn) = config.connect(tokio_postgres::NoTls).await.map_err(|e| bad(&Chain(&e)))?;
+    let mut conn = if way.encryption == Encryption::Never {
+        let (client, conn) = way.config.connect(tokio_postgres::NoTls).await.map_err(|e| bad(&Chain(&e)))?;
         AsyncPgConnection::try_from_client_and_connection(client, conn).await?
     } else {
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let roots = way.roots().map_err(|e| bad(&e))?;
         let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let tls = tokio_postgres_rustls::MakeRustlsConnect::new(tls);
-        let (client, conn) = config.connect(tls).await.map_err(|e| bad(&Chain(&e)))?;
+        let (client, conn) = way.config.connect(tls).await.map_err(|e| bad(&with_advice(&e)))?;
         AsyncPgConnection::try_from_client_and_connection(client, conn).await?
     };
     let millis = statement_timeout.as_millis();
@@ -170,6 +172,18 @@ async fn establish(url: String, statement_timeout: Duration) -> ConnectionResult
     .await
     .map_err(|e| bad(&e))?;
     Ok(conn)
+}
+
+/// What went wrong, and what can be done about a certificate that is not trusted.
+fn with_advice(error: &tokio_postgres::Error) -> String {
+    let said = Chain(error).to_string();
+    if said.contains("invalid peer certificate") {
+        return format!(
+            "{said}; name the file with the authority that signed it in the URL of the database (sslrootcert=/path), or do \
+             without encryption (sslmode=disable)"
+        );
+    }
+    said
 }
 
 /// An error with its causes in one line.

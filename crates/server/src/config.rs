@@ -151,7 +151,9 @@ impl Default for Server {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Database {
     /// `postgres://user:password@host/database`, or `postgres:///database?host=/run/postgresql` for a unix
-    /// socket. Unset, `tenon up` runs a PostgreSQL of its own within `data_dir`.
+    /// socket. Over the network it is encrypted when the server can, and the certificate verified: `?sslmode=verify-full` insists
+    /// on it, `sslmode=disable` does without, and `sslrootcert=/path` names the authorities (PEM) instead of the public
+    /// ones. Unset, `tenon up` runs a PostgreSQL of its own within `data_dir`.
     pub(crate) url: Option<Secret>,
     /// Password to sign in with, for a `url` without one.
     pub(crate) password: Option<Secret>,

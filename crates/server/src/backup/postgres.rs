@@ -9,9 +9,13 @@ use std::{
 
 use anyhow::Context;
 use tempfile::NamedTempFile;
-use tenon_db::{address::Address, managed};
+use tenon_db::{
+    Db,
+    address::{Address, Encryption},
+    backups, managed,
+};
 
-use crate::config::Config;
+use crate::{config::Config, database::db_config};
 
 /// A program that will talk to one database.
 pub(super) struct Program {
@@ -38,8 +42,21 @@ impl Program {
         }
         command.env("PGHOST", &address.host).env("PGPORT", address.port.to_string());
         command.env("PGDATABASE", &address.database).env("PGAPPNAME", format!("tenon {name}"));
-        command.env("PGSSLMODE", if address.encrypted { "require" } else { "prefer" });
         command.env("PGCONNECT_TIMEOUT", "10");
+        // As our own connections: encrypted and the server's certificate verified, or not encrypted.
+        let encrypted = match address.encryption {
+            Encryption::Never => false,
+            Encryption::Required => true,
+            Encryption::Offered => {
+                let ours = Db::open(db_config(config, url.to_owned()));
+                backups::is_encrypted(&mut ours.dedicated().await?).await?
+            }
+        };
+        if encrypted {
+            command.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", authorities(&address)?);
+        } else {
+            command.env("PGSSLMODE", "disable");
+        }
         if let Some(user) = &address.user {
             command.env("PGUSER", user);
         }
@@ -105,6 +122,22 @@ impl Program {
         anyhow::ensure!(status.success(), "{} failed: {}", self.name, last_lines(&complaints));
         Ok(())
     }
+}
+
+/// Where distributions keep those who may sign any certificate.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The file with those who may sign the server's certificate.
+fn authorities(address: &Address) -> anyhow::Result<PathBuf> {
+    let bundle = || BUNDLES.iter().map(PathBuf::from).find(|file| file.exists());
+    address.authorities.clone().or_else(bundle).context(
+        "this machine has no file with the public authorities, by which the programs of PostgreSQL know the server; name one in database.url, with sslrootcert=/path",
+    )
 }
 
 /// Collects what it complains of, so that it never waits for somebody to read it.

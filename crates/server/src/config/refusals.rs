@@ -31,6 +31,11 @@ fn always(config: &Config, problems: &mut Vec<String>) {
             ));
         }
     }
+    if let Some(url) = &config.database.url
+        && let Err(wrong) = tenon_db::address::check(url.expose())
+    {
+        problems.push(format!("database.url cannot be used: {wrong}"));
+    }
     if config.database.pool_size == 0 {
         problems.push("database.pool_size must be at least 1".to_owned());
     }
@@ -136,6 +141,20 @@ mod tests {
             refusal(|c| c.auth.signing_keys = vec![Secret::from("a:c2hvcnQ".to_owned())])
                 .contains("signing_keys")
         );
+    }
+
+    #[test]
+    fn a_url_of_a_database_that_nobody_could_connect_to_is_refused_without_its_password() {
+        for (url, words) in [
+            ("postgres://tenon:canary@db/tenon?sslmode=sometimes", "sslmode"),
+            ("postgres://tenon:canary@db/tenon?colour=blue", "colour"),
+            ("postgres:///tenon?user=tenon&password=canary", "names no host"),
+            ("mysql://tenon:canary@db/tenon", "database.url cannot be used"),
+        ] {
+            let wrong = refusal(|c| c.database.url = Some(Secret::from(url.to_owned())));
+            assert!(wrong.contains("database.url") && wrong.contains(words), "{wrong}");
+            assert!(!wrong.contains("canary"), "{wrong}");
+        }
     }
 
     #[test]
