@@ -1,5 +1,6 @@
 //! Services that tests start for themselves, on loopback or a unix socket only.
 
+pub mod postgres;
 pub mod redis;
 pub mod s3;
 pub mod sendmail;

@@ -15,7 +15,7 @@ use tokio_postgres::NoTls;
 const PARENT_OF: &str = "TENON_TEST_PARENT_OF";
 
 /// A directory that an unprivileged account can enter, for when the tests run as root.
-pub(crate) fn directory() -> tempfile::TempDir {
+fn directory() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     dir

@@ -11,12 +11,15 @@ use std::{
 };
 
 use serde_json::Value;
-use tenon_testkit::{TestDb, services::s3};
+use tenon_testkit::{
+    TestDb,
+    services::{postgres, s3},
+};
 
 use self::house::House;
 use crate::{
-    command_line::text,
-    processes::{get, line_with, stop, until},
+    command_line::{directory, text},
+    processes::{command, get, line_with, stop, until},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,6 +87,28 @@ async fn a_backup_to_s3_is_encrypted_and_copies_files_once() {
     assert_eq!(house.json(&["backup", "verify", first["id"].as_str().unwrap()])["opened"], true);
     let listed = house.json(&["backup", "list"]);
     assert_eq!(listed.as_array().unwrap().len(), 2, "both are of today: {listed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_programs_of_postgres_trust_the_servers_that_we_trust() {
+    let dir = directory();
+    std::fs::write(dir.path().join("t.toml"), "data_dir = 'data'\n[backup.target]\ndirectory = 'target'\n")
+        .unwrap();
+    let server = postgres::Server::start().await;
+    let run = |query: &str, arguments: &[&str]| {
+        let mut command = command(dir.path(), &["--config", "t.toml"]);
+        command.args(arguments).env("TENON__DATABASE__URL", server.url(query)).stderr(Stdio::piped());
+        let output = command.output().unwrap();
+        (output.status.code(), text(&output.stderr).to_owned())
+    };
+    let authority = format!("sslrootcert={}", server.authority().display());
+    assert_eq!(run(&authority, &["migrate"]), (Some(0), String::new()));
+    // Those of a server that can, of one that must, and in the clear.
+    for query in [&authority, &format!("sslmode=verify-full&{authority}"), "sslmode=disable"] {
+        assert_eq!(run(query, &["backup", "create"]), (Some(0), String::new()), "{query}");
+    }
+    let (code, said) = run("sslmode=require", &["backup", "create"]);
+    assert!(code == Some(1) && said.contains("invalid peer certificate"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
