@@ -1,5 +1,6 @@
 //! What a backup reads of the database, all in one snapshot, and what it leaves in it.
 
+use chrono::{DateTime, Utc};
 use diesel::{QueryableByName, sql_types as st};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::{Deserialize, Serialize};
@@ -223,6 +224,17 @@ pub async fn archives(conn: &mut AsyncPgConnection) -> Result<bool> {
 pub async fn recovers(conn: &mut AsyncPgConnection) -> Result<bool> {
     let row: Truth = sql("SELECT pg_is_in_recovery() AS truth").get_result(conn).await?;
     Ok(row.truth)
+}
+
+/// When the last transaction was committed that the server replayed; none when it replayed none.
+pub async fn last_replayed(conn: &mut AsyncPgConnection) -> Result<Option<DateTime<Utc>>> {
+    #[derive(QueryableByName)]
+    struct Replayed {
+        #[diesel(sql_type = st::Nullable<st::Timestamptz>)]
+        at: Option<DateTime<Utc>>,
+    }
+    let row: Replayed = sql("SELECT pg_last_xact_replay_timestamp() AS at").get_result(conn).await?;
+    Ok(row.at)
 }
 
 /// Forgets how the cluster of `conn` was recovered.

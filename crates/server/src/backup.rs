@@ -31,7 +31,7 @@ mod wal;
 pub(crate) use self::{
     base::base,
     create::{Made, create},
-    drill::{Drilled, drill},
+    drill::{Drill, Drilled, drill},
     files::known as known_files,
     manifest::{Found, Kind, Manifest, State, find, list},
     prune::{Pruned, prune},

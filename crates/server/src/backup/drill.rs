@@ -1,5 +1,8 @@
 //! The drill: a restore into a cluster made for it, to know that there would be one, and how long it would take.
 
+use std::path::Path;
+
+use anyhow::Context;
 use chrono::{DateTime, Utc};
 use tenon_adapters::blob;
 use tenon_app::invariants::Seen;
@@ -14,10 +17,20 @@ use super::{
     Kind, Manifest, Target,
     create::seconds,
     manifest, noting_failure, now,
+    recovery::{self, Goal, Moment, Timeline, lists_for},
     restore::{load, verify_first},
     restored,
 };
 use crate::{commands, config::Config, database};
+
+/// What is rehearsed.
+#[derive(Debug)]
+pub(crate) enum Drill {
+    /// The restore of a whole backup: this one, or the newest.
+    Backup(Option<String>),
+    /// The recovery of the newest base backup and the archived log, up to its end.
+    Log,
+}
 
 /// What was rehearsed.
 #[derive(Debug)]
@@ -25,43 +38,81 @@ pub(crate) struct Drilled {
     pub(crate) manifest: Manifest,
     pub(crate) files: u64,
     pub(crate) seen: Seen,
+    /// When the last change was made that the archived log has; none of a whole backup, or when there was none since.
+    pub(crate) last_change: Option<DateTime<Utc>>,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) finished_at: DateTime<Utc>,
 }
 
-/// Restores a backup, the newest one when `id` is absent, into a scratch cluster; writes down in `live`, if it answers,
-/// that and how fast it went.
+impl Drilled {
+    /// Seconds that it took.
+    pub(crate) fn took(&self) -> f64 {
+        (self.finished_at - self.started_at).as_seconds_f64()
+    }
+}
+
+/// Rehearses in a scratch cluster; writes down in `live`, if it answers, that and how fast it went.
 pub(crate) async fn drill(
     config: &Config,
     live: &Db,
     target: &Target,
-    id: Option<&str>,
+    what: &Drill,
 ) -> anyhow::Result<Drilled> {
-    let attempted = Box::pin(attempt(config, target, id));
-    let drilled = noting_failure(live, "backup_drill_last_failure_timestamp_seconds", attempted).await?;
+    let [success, failure, duration] = match what {
+        Drill::Backup(_) => [
+            "backup_drill_last_success_timestamp_seconds",
+            "backup_drill_last_failure_timestamp_seconds",
+            "backup_drill_duration_seconds",
+        ],
+        Drill::Log => [
+            "backup_log_drill_last_success_timestamp_seconds",
+            "backup_log_drill_last_failure_timestamp_seconds",
+            "backup_log_drill_duration_seconds",
+        ],
+    };
+    let attempted = Box::pin(async {
+        let scratch = scratch(config)?;
+        match what {
+            Drill::Backup(id) => restore(config, target, id.as_deref(), scratch.path()).await,
+            Drill::Log => recover(config, target, scratch.path()).await,
+        }
+    });
+    let drilled = noting_failure(live, failure, attempted).await?;
     let mut conn = live.conn().await?;
-    for (name, value) in [
-        ("backup_drill_last_success_timestamp_seconds", seconds(drilled.finished_at)),
-        ("backup_drill_duration_seconds", (drilled.finished_at - drilled.started_at).as_seconds_f64()),
-    ] {
+    for (name, value) in [(success, seconds(drilled.finished_at)), (duration, drilled.took())] {
         backups::set_figure(&mut conn, name, value).await?;
     }
     Ok(drilled)
 }
 
-async fn attempt(config: &Config, target: &Target, id: Option<&str>) -> anyhow::Result<Drilled> {
+/// A directory that is removed at the end: on the disk of the data, which has room for it. Root's server runs as somebody
+/// else, who may not get there.
+fn scratch(config: &Config) -> anyhow::Result<tempfile::TempDir> {
+    if rustix::process::geteuid().is_root() {
+        return commands::up::temporary_dir();
+    }
+    std::fs::create_dir_all(&config.data_dir)
+        .and_then(|()| tempfile::Builder::new().prefix("drill-").tempdir_in(&config.data_dir))
+        .with_context(|| format!("cannot make a directory in {}", config.data_dir.display()))
+}
+
+async fn restore(
+    config: &Config,
+    target: &Target,
+    id: Option<&str>,
+    scratch: &Path,
+) -> anyhow::Result<Drilled> {
     let started_at = now();
     let manifest = manifest::find(target, id, Kind::Full).await?;
     anyhow::ensure!(
         manifest.kind == Kind::Full,
-        "the backup {} is a base backup; a drill restores whole ones",
+        "the backup {} is a base backup; with --to-latest the newest one is tried, with the log",
         manifest.id
     );
     manifest.refuse_newer()?;
     verify_first(target, &manifest).await?;
-    let scratch = commands::up::temporary_dir()?;
     let server = Managed::start(ManagedConfig {
-        data_dir: scratch.path().join("postgres"),
+        data_dir: scratch.join("postgres"),
         bin_dir: config.database.bin_dir.clone(),
         run_as: config.database.run_as.clone(),
         // It is thrown away.
@@ -74,7 +125,7 @@ async fn attempt(config: &Config, target: &Target, id: Option<&str>) -> anyhow::
     let rehearsed = rehearse(config, target, &manifest, &server).await;
     server.stop().await?;
     let (files, seen) = rehearsed?;
-    Ok(Drilled { manifest, files, seen, started_at, finished_at: now() })
+    Ok(Drilled { manifest, files, seen, last_change: None, started_at, finished_at: now() })
 }
 
 async fn rehearse(
@@ -89,12 +140,41 @@ async fn rehearse(
     restored::compare_counts(&db, manifest).await?;
     migrations::run(&db).await?;
     let files = restored::rehearse_files(&db, target, manifest).await?;
+    Ok((files, look(config, target, manifest, &db).await?))
+}
+
+async fn recover(config: &Config, target: &Target, scratch: &Path) -> anyhow::Result<Drilled> {
+    let started_at = now();
+    let goal = Goal { moment: Moment::Latest, timeline: Timeline::Latest, from: None };
+    let (manifest, server) = recovery::rehearse(config, target, &goal, scratch).await?;
+    let examined = async {
+        let db = Db::open(database::db_config(config, server.url()));
+        let last_change = backups::last_replayed(&mut db.dedicated().await?).await?;
+        migrations::run(&db).await?;
+        let storage = blob::connect(config.storage.clone()).await?;
+        let files =
+            restored::account_for(&db, &storage, target, &lists_for(target, started_at).await?).await?;
+        anyhow::ensure!(
+            files.lost.is_empty(),
+            "neither the storage nor a backup has these files that the recovered database refers to: {}",
+            files.lost.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ")
+        );
+        let seen = look(config, target, &manifest, &db).await?;
+        anyhow::Ok((files.present + files.restored, seen, last_change))
+    }
+    .await;
+    server.stop().await?;
+    let (files, seen, last_change) = examined?;
+    Ok(Drilled { manifest, files, seen, last_change, started_at, finished_at: now() })
+}
+
+/// Looks at a database as its members would.
+async fn look(config: &Config, target: &Target, manifest: &Manifest, db: &Db) -> anyhow::Result<Seen> {
     // Keys that were configured are not in a backup; any will do to look.
     let keys = match restored::keys_of(target, manifest).await? {
         Some(keys) => keys,
         None => Secret::new(format!("drill:{}\n", "A".repeat(43))),
     };
     let config = Config { storage: blob::Config::Memory {}, ..config.clone() };
-    let seen = restored::look(&config, &db, Some(&keys)).await?;
-    Ok((files, seen))
+    restored::look(&config, db, Some(&keys)).await
 }

@@ -118,6 +118,47 @@ pub(crate) async fn prepare(
     Ok(manifest)
 }
 
+/// Recovers as `goal` says into a place that is vacant and will be thrown away, whosever the cluster was; answers the base
+/// backup, and the server once it has recovered. Nothing of it is archived.
+pub(super) async fn rehearse(
+    config: &Config,
+    target: &Target,
+    goal: &Goal,
+    scratch: &Path,
+) -> anyhow::Result<(Manifest, Managed)> {
+    let manifest = base_for(target, goal).await?;
+    manifest.refuse_newer()?;
+    verify_first(target, &manifest).await?;
+    // The settings of a server of yours are elsewhere; its people come in through a door that is ours alone.
+    let (settings, door) = (scratch.join("postgresql.conf"), scratch.join("pg_hba.conf"));
+    fs::write(&settings, "")?;
+    fs::write(&door, "local all all trust\n")?;
+    let own = [
+        ("config_file", settings.display().to_string()),
+        ("hba_file", door.display().to_string()),
+        // Else the server would have to be as large as the one that was backed up.
+        ("hot_standby", "off".to_owned()),
+        ("archive_mode", "off".to_owned()),
+        ("shared_preload_libraries", String::new()),
+        ("ssl", "off".to_owned()),
+        ("fsync", "off".to_owned()),
+        ("full_page_writes", "off".to_owned()),
+    ];
+    let managed = ManagedConfig {
+        data_dir: scratch.join("postgres"),
+        bin_dir: config.database.bin_dir.clone(),
+        run_as: config.database.run_as.clone(),
+        settings: own.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        patience: Some(CONSISTENT_WITHIN),
+    };
+    let vacancy = Vacancy::claim(&managed)?;
+    let unpacked = vacancy.data().with_extension("recovered");
+    unpack(config, target, &manifest, goal, &unpacked).await?;
+    vacancy.fill(&unpacked)?;
+    let server = Managed::start(managed).await.context("the recovered database does not start")?;
+    Ok((manifest, server))
+}
+
 /// Recovers the PostgreSQL of `tenon up` as `goal` says, and gives the storage the files of that moment.
 pub(crate) async fn recover(
     config: &Config,

@@ -51,6 +51,26 @@ pub(super) async fn files(
     target: &Target,
     manifests: &[Manifest],
 ) -> anyhow::Result<Files> {
+    seek(db, storage, target, manifests, true).await
+}
+
+/// The same without touching the storage: those that a backup lists count as restored.
+pub(super) async fn account_for(
+    db: &Db,
+    storage: &Arc<dyn BlobStore>,
+    target: &Target,
+    manifests: &[Manifest],
+) -> anyhow::Result<Files> {
+    seek(db, storage, target, manifests, false).await
+}
+
+async fn seek(
+    db: &Db,
+    storage: &Arc<dyn BlobStore>,
+    target: &Target,
+    manifests: &[Manifest],
+    fetching: bool,
+) -> anyhow::Result<Files> {
     let mut result = Files::default();
     let mut missing = missing(db, storage, &mut result).await?;
     for manifest in manifests {
@@ -73,8 +93,8 @@ pub(super) async fn files(
             |pair: anyhow::Result<(backups::File, Option<Entry>)>| async move {
                 let (file, entry) = pair?;
                 let found = match &entry {
-                    Some(entry) => fetch(target, storage, &file, entry).await?,
-                    None => false,
+                    Some(entry) if fetching => fetch(target, storage, &file, entry).await?,
+                    listed => listed.is_some(),
                 };
                 anyhow::Ok((found, file))
             },

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::{
-    backup::{self, Drilled, Found, Kind, Made, Manifest, Pruned, State, Target, Verified},
+    backup::{self, Drill, Drilled, Found, Kind, Made, Manifest, Pruned, State, Target, Verified},
     config::{Config, Span},
     database::Database,
     output::Output,
@@ -30,6 +30,9 @@ pub(crate) enum BackupCommand {
     Drill {
         /// The backup; the newest one when absent.
         id: Option<String>,
+        /// Recover the newest base backup and the archived write-ahead log instead, up to its end.
+        #[arg(long, conflicts_with = "id")]
+        to_latest: bool,
     },
     /// List backups, oldest first, and what is left of those that broke off.
     List,
@@ -82,9 +85,10 @@ pub(crate) async fn run(command: BackupCommand, config: &Config, output: &Output
             })
             .await
         }
-        BackupCommand::Drill { id } => {
+        BackupCommand::Drill { id, to_latest } => {
+            let what = if to_latest { Drill::Log } else { Drill::Backup(id) };
             on_database(config, async |database| {
-                let drilled = backup::drill(config, &database.db, &target, id.as_deref()).await?;
+                let drilled = backup::drill(config, &database.db, &target, &what).await?;
                 drill(&drilled, output)
             })
             .await
@@ -142,20 +146,33 @@ fn tell(made: &Made, target: &Target, output: &Output, mut shown: Value, hint: &
 }
 
 fn drill(drilled: &Drilled, output: &Output) -> anyhow::Result<()> {
-    let took = (drilled.finished_at - drilled.started_at).as_seconds_f64();
+    let took = drilled.took();
     let shown = json!({
         "id": drilled.manifest.id,
+        "kind": drilled.manifest.kind,
         "snapshot_at": drilled.manifest.snapshot_at,
+        "last_change_at": drilled.last_change,
         "files": drilled.files,
         "seen_by_members": drilled.seen,
         "seconds": took,
     });
-    output.print(&shown, || {
-        format!(
-            "The backup {} can be restored: it took {took:.1} s. Members see {} workspaces and {} projects, and {} files are \
-             what was uploaded.",
-            drilled.manifest.id, drilled.seen.workspaces, drilled.seen.projects, drilled.files
-        )
+    let (id, seen, files) = (&drilled.manifest.id, &drilled.seen, drilled.files);
+    output.print(&shown, || match drilled.manifest.kind {
+        Kind::Full => format!(
+            "The backup {id} can be restored: it took {took:.1} s. Members see {} workspaces and {} projects, and {files} \
+             files are what was uploaded.",
+            seen.workspaces, seen.projects
+        ),
+        Kind::Base => format!(
+            "The base backup {id} and the log can be recovered{}: it took {took:.1} s. Members see {} workspaces and {} \
+             projects, and there are {files} files.",
+            drilled
+                .last_change
+                .map(|at| format!(", up to the change of {}", at.format("%Y-%m-%d %H:%M:%S UTC")))
+                .unwrap_or_default(),
+            seen.workspaces,
+            seen.projects
+        ),
     })
 }
 

@@ -9,7 +9,7 @@ use tenon_db::{Db, backups};
 const BEAT: Duration = Duration::from_secs(10);
 /// What there may be, and whether 0 says that there was none: so that one that was never made can be told from one that
 /// nobody asked the database about.
-const FIGURES: [(&str, bool, Unit, &str); 12] = [
+const FIGURES: [(&str, bool, Unit, &str); 15] = [
     (
         "backup_last_success_timestamp_seconds",
         true,
@@ -57,6 +57,24 @@ const FIGURES: [(&str, bool, Unit, &str); 12] = [
         "When a restore for trial failed last; 0 when none did.",
     ),
     ("backup_drill_duration_seconds", false, Unit::Seconds, "Time that the last restore for trial took."),
+    (
+        "backup_log_drill_last_success_timestamp_seconds",
+        true,
+        Unit::Seconds,
+        "When a base backup and the log were last recovered for trial; 0 when none were.",
+    ),
+    (
+        "backup_log_drill_last_failure_timestamp_seconds",
+        true,
+        Unit::Seconds,
+        "When a recovery for trial failed last; 0 when none did.",
+    ),
+    (
+        "backup_log_drill_duration_seconds",
+        false,
+        Unit::Seconds,
+        "Time that the last recovery for trial took.",
+    ),
 ];
 
 pub(super) fn describe() {

@@ -118,6 +118,14 @@ async fn a_lost_cluster_comes_back_at_the_moment_that_was_noted_with_the_files_o
     // The log ends a replay at the first transaction after the moment.
     world.story(&mut ada, "Too late");
     all_is_archived(dir.path());
+    // A drill goes as far, beside what runs.
+    let drilled = json(dir.path(), &["backup", "drill", "--to-latest"]);
+    assert_eq!(
+        (&drilled["id"], &drilled["seen_by_members"]["stories"], &drilled["files"]),
+        (&newer["id"], &Value::from(3), &Value::from(2)),
+        "{drilled}"
+    );
+    assert!(drilled["last_change_at"].as_str() > Some(moment.as_str()), "{drilled}");
     stop(up);
     std::fs::remove_dir_all(dir.path().join("data/postgres")).unwrap();
     // All that there is, first; and then without what was too late.
