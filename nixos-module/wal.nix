@@ -38,6 +38,11 @@ in
       default = "Sat *-*-* 03:30:00";
       description = "When base backups are made, in systemd's words.";
     };
+    drillSchedule = mkOption {
+      type = types.str;
+      default = "Sun *-*-* 05:30:00";
+      description = "When, where there are drills, the newest base backup and the log are recovered for trial, into a database of its own that is thrown away.";
+    };
   };
 
   config = mkMerge [
@@ -63,17 +68,30 @@ in
         authentication = "local replication ${cfg.database.user} peer\n";
       };
       users.users.postgres.extraGroups = mkIf local [ cfg.group ];
-      systemd.services.postgresql.serviceConfig = {
-        ReadWritePaths = mkIf local [ "-${backup.directory}" ];
-        LoadCredential = lib.filter (lib.hasPrefix "backup.") cfg.credentials;
-      };
       systemd.tmpfiles.rules = mkIf local shared;
 
-      systemd.services.tenon-base-backup = task.service {
-        description = "Tenon base backup";
-        command = "backup base --wait 6h";
-      };
-      systemd.timers.tenon-base-backup = task.timer "Tenon base backups" pointInTime.schedule;
+      systemd.services = mkMerge [
+        {
+          postgresql.serviceConfig = {
+            ReadWritePaths = mkIf local [ "-${backup.directory}" ];
+            LoadCredential = lib.filter (lib.hasPrefix "backup.") cfg.credentials;
+          };
+          tenon-base-backup = task.service {
+            description = "Tenon base backup";
+            command = "backup base --wait 6h";
+          };
+        }
+        (mkIf backup.drill.enable {
+          tenon-log-drill = task.service {
+            description = "Tenon recovery drill";
+            command = "backup drill --to-latest";
+          };
+        })
+      ];
+      systemd.timers = mkMerge [
+        { tenon-base-backup = task.timer "Tenon base backups" pointInTime.schedule; }
+        (mkIf backup.drill.enable { tenon-log-drill = task.timer "Tenon recovery drills" pointInTime.drillSchedule; })
+      ];
     })
     (mkIf cfg.enable {
       assertions = [

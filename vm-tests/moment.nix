@@ -64,6 +64,11 @@
         )
         assert as_postgres("select failed_count from pg_stat_archiver") == "0"
 
+    with subtest("a drill recovers all of it beside what runs"):
+        said = machine.succeed("systemctl start tenon-log-drill.service && journalctl -o cat -u tenon-log-drill.service")
+        assert "can be recovered, up to the change of" in said, said
+        machine.wait_for_unit("tenon-log-drill.timer")
+
     with subtest("nobody reads base backup or log without the key"):
         machine.fail("grep -rqa 'after the base backup' /var/backup/tenon")
 

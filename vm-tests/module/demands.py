@@ -11,6 +11,7 @@ COMMANDS = {
     "backup": "backup create --wait 6h",
     "restore-drill": "backup drill",
     "base-backup": "backup base --wait 6h",
+    "log-drill": "backup drill --to-latest",
 }
 """What each role runs."""
 

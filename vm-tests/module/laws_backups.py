@@ -6,7 +6,10 @@ from .plans import Plan, Unit
 
 def backups_are_made_and_tried(plans: dict[str, Plan]) -> None:
     """Each night and each week, also when the machine was off; not where they cannot be opened."""
-    wanted = {"minimal": (1, 1), "everything": (1, 1), "encrypted-without-a-key": (1, 0), "no-backup": (0, 0)}
+    wanted = {
+        "minimal": (1, 1), "everything": (1, 1), "point-in-time": (1, 1),
+        "encrypted-without-a-key": (1, 0), "no-backup": (0, 0),
+    }  # fmt: skip
     for name, (backups, drills) in wanted.items():
         if name not in plans:
             continue
@@ -14,7 +17,8 @@ def backups_are_made_and_tried(plans: dict[str, Plan]) -> None:
         found = (len(plan.roles("backup")), len(plan.roles("restore-drill")))
         demand(found == (backups, drills), f"{name} has {found[0]} backups and {found[1]} drills")
         timers = {unit.name.removesuffix(".timer"): unit for unit in plan.units(".timer")}
-        for unit in plan.roles("backup") + plan.roles("restore-drill"):
+        recoveries = plan.roles("base-backup") + plan.roles("log-drill")
+        for unit in plan.roles("backup") + plan.roles("restore-drill") + recoveries:
             timer = timers.get(unit.name.removesuffix(".service"))
             demand(
                 timer and timer.one("OnCalendar") and timer.one("Persistent") == "true",
@@ -27,7 +31,8 @@ def backups_are_made_and_tried(plans: dict[str, Plan]) -> None:
 def backups_go_where_they_can_be_written(plans: dict[str, Plan]) -> None:
     """The directory exists, is ours alone, and is open to the units that need it and to no other."""
     for plan in plans.values():
-        tasks = plan.roles("backup") + plan.roles("restore-drill") + plan.roles("base-backup")
+        tasks = plan.roles("backup") + plan.roles("restore-drill")
+        tasks += plan.roles("base-backup") + plan.roles("log-drill")
         rules = [rule for rule in plan.content["tmpfiles"] if rule.startswith("d /var/backup/tenon ")]
         local = bool(tasks) and "/var/backup/tenon" in plan.settings
         mode = "2770" if plan.roles("base-backup") else "0700"
@@ -52,6 +57,7 @@ def the_log_is_archived_where_backups_go(plans: dict[str, Plan]) -> None:
     demand("local replication tenon peer" in postgresql["authentication"], "no base backup can be made")
     demand(postgresql["ensureUsers"][0]["ensureClauses"]["replication"] is True, "no base backup may be made")
     demand(len(plan.roles("base-backup")) == 1, "no base backup is made")
+    demand(len(plan.roles("log-drill")) == 1, "no recovery is tried")
     for other in plans.values():
         settings = other.services["postgresql"]["settings"]
         demand(other is plan or "archive_command" not in settings, f"{other.name} archives unasked")

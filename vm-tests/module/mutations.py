@@ -76,6 +76,8 @@ MUTATIONS = [
              "ReadWritePaths = lib.optional (cfg.backup.s3 == null) cfg.backup.directory;", "",
              "backups go where they can be written"),
     Mutation("a log that nobody may archive", "wal.nix", "umask 0007; ", "", "the log is archived where backups go"),
+    Mutation("a log that nobody tries", "wal.nix", "(mkIf backup.drill.enable {\n          tenon-log-drill", "(mkIf false {\n          tenon-log-drill",
+             "the log is archived where backups go"),
     Mutation("archived unasked", "wal.nix", "      default = false;", "      default = cfg.database.createLocally;",
              "the log is archived where backups go"),
     Mutation("dropped hardening", "hardening.nix", 'ProtectSystem = "strict";', "", "every unit is hardened"),

@@ -22,7 +22,7 @@ use std::{
 
 use rustix::process::Signal;
 use tokio::process::{Child, Command};
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, error::SqlState};
 
 use self::{account::Account, binaries::Binaries, claim::Claim, postmaster::Postmaster};
 pub use self::{
@@ -358,9 +358,22 @@ impl Managed {
             }
         };
         let shown = drive(connection, async {
-            Ok(client.query_one("SHOW data_directory", &[]).await?.get::<_, String>(0))
+            match client.query_one("SHOW data_directory", &[]).await {
+                Ok(row) => Ok(Some(row.get::<_, String>(0))),
+                // Of a cluster that somebody else made, our account need not be the owner.
+                Err(e) if e.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(None),
+                Err(e) => Err(e),
+            }
         })
         .await?;
+        let Some(shown) = shown else {
+            let socket = postmaster::of(&self.data).and_then(|postmaster| postmaster.socket_dir);
+            return if socket.as_ref() == Some(&self.socket_dir) {
+                Ok(())
+            } else {
+                Err(ManagedError::Stranger { wanted: self.data.clone(), serves: socket.unwrap_or_default() })
+            };
+        };
         if std::fs::canonicalize(&shown)? == self.data {
             Ok(())
         } else {
