@@ -33,6 +33,9 @@ pub use self::{
 const USER: &str = "tenon";
 const DATABASE: &str = "tenon";
 const PORT: u16 = 5432;
+/// Beside the cluster: one that is being recovered, and the beginning of the names of those that were replaced.
+const RECOVERED: &str = "data.recovered";
+const REPLACED: &str = "data.before-";
 const READY_WITHIN: Duration = Duration::from_mins(1);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
@@ -172,6 +175,16 @@ impl Vacancy {
         &self.0.data
     }
 
+    /// Where one is made that shall go there.
+    pub fn recovered(&self) -> PathBuf {
+        self.0.dir.join(RECOVERED)
+    }
+
+    /// Where the one goes that is there; `mark` tells such ones apart.
+    pub fn replaced(&self, mark: &str) -> PathBuf {
+        self.0.dir.join(format!("{REPLACED}{mark}"))
+    }
+
     /// Gives `cluster`, which is within the place, to the account that will run it, and moves it to where it belongs.
     pub fn fill(self, cluster: &Path) -> Result<(), ManagedError> {
         if let Some(account) = &self.0.account {
@@ -260,6 +273,13 @@ impl Home {
 
     /// Makes the cluster beside its place and moves it there, so that an interrupted start leaves no half of one.
     async fn initialise(&self, bin: &Binaries, settings: &[(String, String)]) -> Result<(), ManagedError> {
+        for entry in std::fs::read_dir(&self.dir)? {
+            let beside = entry?.path();
+            let name = beside.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with(REPLACED) || name == RECOVERED {
+                return Err(ManagedError::Interrupted { data: self.data.clone(), beside });
+            }
+        }
         let unfinished = self.dir.join("data.new");
         if unfinished.exists() {
             std::fs::remove_dir_all(&unfinished)?;

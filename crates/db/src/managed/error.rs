@@ -39,6 +39,14 @@ pub enum ManagedError {
         /// The versions there are.
         found: String,
     },
+    /// There is no cluster in its place, and beside it one that a recovery has moved aside or made.
+    #[error("there is no database in {}, but {} was left beside it by a recovery that broke off; move it there, or away, before a new and empty one is made", data.display(), beside.display())]
+    Interrupted {
+        /// The place.
+        data: PathBuf,
+        /// What is beside it.
+        beside: PathBuf,
+    },
     /// The data directory cannot be created or written.
     #[error("the data directory {} cannot be written", dir.display())]
     NotWritable {

@@ -46,6 +46,21 @@ async fn run(url: &str, sql: &str) {
 }
 
 #[tokio::test]
+async fn no_empty_cluster_is_made_where_a_recovery_broke_off() {
+    let dir = directory();
+    for name in ["data.before-20261120T213000Z", "data.recovered"] {
+        let beside = dir.path().join("postgres").join(name);
+        std::fs::create_dir_all(&beside).unwrap();
+        let refused = Managed::start(config(dir.path())).await.unwrap_err();
+        assert!(matches!(refused, ManagedError::Interrupted { .. }), "{refused}");
+        assert!(refused.to_string().contains(name), "{refused}");
+        assert!(!dir.path().join("postgres/data").exists());
+        std::fs::remove_dir(&beside).unwrap();
+    }
+    Managed::start(config(dir.path())).await.unwrap().stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_new_cluster_has_our_database_checksums_and_no_open_port() {
     let dir = directory();
     let managed = Managed::start(config(dir.path())).await.unwrap();

@@ -152,7 +152,7 @@ pub(super) async fn rehearse(
         patience: Some(CONSISTENT_WITHIN),
     };
     let vacancy = Vacancy::claim(&managed)?;
-    let unpacked = vacancy.data().with_extension("recovered");
+    let unpacked = vacancy.recovered();
     unpack(config, target, &manifest, goal, &unpacked).await?;
     vacancy.fill(&unpacked)?;
     let server = Managed::start(managed).await.context("the recovered database does not start")?;
@@ -183,7 +183,7 @@ pub(crate) async fn recover(
     let manifest = base_for(target, goal).await?;
     manifest.refuse_newer()?;
     verify_first(target, &manifest).await?;
-    let unfinished = data.with_extension("recovered");
+    let unfinished = vacancy.recovered();
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
     }
@@ -191,7 +191,7 @@ pub(crate) async fn recover(
     let kept_cluster = if vacant {
         None
     } else {
-        let beside = data.with_extension(format!("before-{}", now().format("%Y%m%dT%H%M%SZ")));
+        let beside = vacancy.replaced(&now().format("%Y%m%dT%H%M%SZ").to_string());
         fs::rename(&data, &beside).with_context(|| format!("cannot move {}", data.display()))?;
         Some(beside)
     };
@@ -354,7 +354,11 @@ async fn base_for(target: &Target, goal: &Goal) -> anyhow::Result<Manifest> {
 pub(super) async fn lists_for(target: &Target, to: DateTime<Utc>) -> anyhow::Result<Vec<Manifest>> {
     let whole = manifest::list(target).await?.into_iter().filter_map(|found| match found.state {
         State::Whole(manifest) => Some(*manifest),
-        _ => None,
+        State::Unreadable(why) => {
+            tracing::warn!("Files of a backup are not looked for, for it cannot be used: {why}");
+            None
+        }
+        State::Unfinished => None,
     });
     let (mut before, mut after): (Vec<_>, Vec<_>) = whole.partition(|manifest| manifest.snapshot_at < to);
     before.reverse();

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tenon_adapters::{bus, cache, limiter, mail};
+use tenon_adapters::{bus, cache, limiter, mail, queue};
 use tenon_app::invariants::{self, Seen};
 use tenon_core::{
     ports::blob::{BlobError, BlobStore, Key},
@@ -277,6 +277,7 @@ pub(super) async fn look(config: &Config, db: &Db, keys: Option<&Secret>) -> any
         limiter: limiter::Config::default(),
         cache: cache::Config::default(),
         mail: mail::Config::default(),
+        queue: queue::Config::default(),
         ..config.clone()
     };
     if let Some(keys) = keys {

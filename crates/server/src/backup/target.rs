@@ -1,8 +1,10 @@
 //! Where backups are, as a place to put sealed objects and to read them back.
 
 use std::{
+    fs::DirBuilder,
     io::{self, Read, Write},
-    path::PathBuf,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -69,6 +71,10 @@ impl Target {
             blob::Config::S3(s3) => (format!("the bucket {} at {}", s3.bucket, s3.endpoint), None),
             blob::Config::Memory {} => ("memory".to_owned(), None),
         };
+        if let blob::Config::Filesystem(fs) = &config.backup.target {
+            make_private(&fs.directory)
+                .with_context(|| format!("the backup target {} cannot be made", fs.directory.display()))?;
+        }
         let store =
             blob::connect(config.backup.target.clone()).await.context("the backup target cannot be used")?;
         let recipients = seal::recipients(&config.backup.recipients).map_err(anyhow::Error::msg)?;
@@ -262,6 +268,20 @@ impl Target {
             return Ok(());
         };
         Err(Damaged(format!("{} in {} is damaged: {how}", stored.object, self.place)).into())
+    }
+}
+
+/// Makes a directory for whom it belongs to alone, if there is none: backups may not be encrypted.
+fn make_private(dir: &Path) -> io::Result<()> {
+    if dir.exists() {
+        return Ok(());
+    }
+    if let Some(above) = dir.parent() {
+        std::fs::create_dir_all(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
     }
 }
 

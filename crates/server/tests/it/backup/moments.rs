@@ -71,6 +71,18 @@ async fn a_lost_cluster_comes_back_at_the_moment_that_was_noted_with_the_files_o
     assert_eq!(recovered["files"]["lost"].as_array().unwrap().len(), 0, "{recovered}");
     assert_eq!(recovered["seen_by_members"]["stories"], 1, "{recovered}");
 
+    // Nobody starts anew by accident on the way.
+    let (data, aside) =
+        (dir.path().join("data/postgres/data"), dir.path().join("data/postgres/data.before-x"));
+    std::fs::rename(&data, &aside).unwrap();
+    let anew = run(dir.path(), &["up", "--listen", "127.0.0.1:0"]);
+    assert!(
+        text(&anew.stderr).contains("left beside it by a recovery that broke off"),
+        "{}",
+        text(&anew.stderr)
+    );
+    std::fs::rename(&aside, &data).unwrap();
+
     let again = run(dir.path(), &["restore", "--to-time", &moment]);
     assert!(text(&again.stderr).contains("there is a database in"), "{}", text(&again.stderr));
     let (up, address) = self::up(dir.path());
