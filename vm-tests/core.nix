@@ -34,6 +34,9 @@
             after = machine.get_unit_property(unit, "After").split()
             assert {"postgresql.target", "tenon-migrate.service"} <= set(after), after
 
+    with subtest("an administrator is made by a command"):
+        machine.succeed("echo correct horse battery | tenon user create --admin --name Root root@tenon.test --password-stdin")
+
     with subtest("somebody signs up, and proves her address by the mail"):
         ada = client(machine, "join", "ada")
         assert ada["verified_at"], ada

@@ -99,6 +99,25 @@
         for unit in ["tenon-base-backup.service", "tenon-backup.service"]:
             machine.succeed(f"systemctl start {unit}")
 
+    with subtest("the disk of the database dies, and all comes back that was archived"):
+        write("the last one that was archived")
+        before = titles()
+        last = as_postgres("select pg_walfile_name(pg_switch_wal())")
+        machine.wait_until_succeeds(
+            f"runuser -u postgres -- psql -Atqc \"select last_archived_wal >= '{last}' from pg_stat_archiver\" postgres | grep t"
+        )
+        machine.succeed("systemctl stop tenon.target postgresql.service")
+        machine.succeed(f"rm -rf {data}")
+        machine.succeed(f"tenon restore --to-latest --into {data}")
+        machine.succeed(f"chown -R postgres:postgres {data}")
+        machine.succeed("systemctl start postgresql.target")
+        machine.wait_until_succeeds("runuser -u postgres -- psql -Atqc 'select pg_is_in_recovery()' postgres | grep f")
+        machine.succeed("tenon migrate")
+        machine.succeed("tenon restore --files-only")
+        machine.succeed("systemctl start tenon.target")
+        machine.wait_until_succeeds("python3 /etc/tenon-test/client.py call ada GET /me")
+        assert titles() == before, titles()
+
     machine.shutdown()
   '';
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from module import (  # noqa: E402
+    commands,
     documents,
     evaluation,
     flake,
@@ -41,6 +42,7 @@ def checks() -> dict[str, Check]:
         | programs.checks()
         | generated.checks()
         | documents.checks()
+        | commands.checks()
         | flake.checks()
         | package.checks()
         | scripts.checks()

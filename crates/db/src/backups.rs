@@ -239,9 +239,17 @@ pub async fn last_replayed(conn: &mut AsyncPgConnection) -> Result<Option<DateTi
 
 /// Forgets how the cluster of `conn` was recovered.
 pub async fn forget_recovery(conn: &mut AsyncPgConnection) -> Result<()> {
-    for setting in
-        ["restore_command", "recovery_target_time", "recovery_target_timeline", "recovery_target_action"]
-    {
+    for setting in [
+        "restore_command",
+        "recovery_target",
+        "recovery_target_name",
+        "recovery_target_xid",
+        "recovery_target_lsn",
+        "recovery_target_time",
+        "recovery_target_inclusive",
+        "recovery_target_timeline",
+        "recovery_target_action",
+    ] {
         conn.batch_execute(&format!("ALTER SYSTEM RESET {setting}")).await?;
     }
     Ok(())

@@ -413,10 +413,17 @@ fn instruct(config: &Config, goal: &Goal, dir: &Path) -> anyhow::Result<()> {
     let command = wal::command(config, "fetch")?;
     let mut settings = OpenOptions::new().append(true).create(true).open(dir.join("postgresql.auto.conf"))?;
     writeln!(settings, "restore_command = {}", quoted(&command))?;
-    if let Moment::At(to) = goal.moment {
-        writeln!(settings, "recovery_target_time = '{}+00'", to.format("%Y-%m-%d %H:%M:%S%.6f"))?;
-        writeln!(settings, "recovery_target_action = 'promote'")?;
+    // Whatever an earlier recovery of the cluster was told is in the base backup as well, and would hold.
+    for other in ["", "_name", "_xid", "_lsn"] {
+        writeln!(settings, "recovery_target{other} = ''")?;
     }
+    let time = match goal.moment {
+        Moment::At(to) => to.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string(),
+        Moment::Latest => String::new(),
+    };
+    writeln!(settings, "recovery_target_time = '{time}'")?;
+    writeln!(settings, "recovery_target_inclusive = 'on'")?;
+    writeln!(settings, "recovery_target_action = 'promote'")?;
     // By itself the server follows the newest one, which may have left this one before the moment, in an earlier
     // recovery, and would stop short of it without a word.
     let timeline = match goal.timeline {
@@ -426,5 +433,9 @@ fn instruct(config: &Config, goal: &Goal, dir: &Path) -> anyhow::Result<()> {
     writeln!(settings, "recovery_target_timeline = '{timeline}'")?;
     settings.sync_all()?;
     fs::write(dir.join("recovery.signal"), "")?;
-    Ok(())
+    // One of a standby would follow for ever.
+    match fs::remove_file(dir.join("standby.signal")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
