@@ -20,11 +20,16 @@ let
     listenStreams =
       lib.optional topology.proxied api.socket
       ++ lib.optional (cfg.listen.address != null) "${cfg.listen.address}:${toString api.port}";
-    socketConfig = mkIf topology.proxied {
-      SocketUser = cfg.user;
-      SocketGroup = proxyGroup;
-      SocketMode = "0660";
-    };
+    socketConfig =
+      lib.optionalAttrs topology.proxied {
+        SocketUser = cfg.user;
+        SocketGroup = proxyGroup;
+        SocketMode = "0660";
+      }
+      // lib.optionalAttrs (cfg.listen.address != null) {
+        # Sockets are made before the machine has its addresses.
+        FreeBind = true;
+      };
   };
 
   serviceOf =

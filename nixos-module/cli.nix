@@ -5,23 +5,37 @@ let
   cfg = config.services.tenon;
   limits = import ./limits.nix { inherit lib; };
 
-  properties =
-    {
-      User = cfg.user;
-      Group = cfg.group;
-      SupplementaryGroups = lib.optional cfg.redis.createLocally config.services.redis.servers.tenon.group;
-      LoadCredential = cfg.credentials;
-      EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
-      PrivateTmp = true;
-      UMask = "0077";
-    }
-    // limits cfg.resources.command;
+  # As the service.
+  service = {
+    User = cfg.user;
+    Group = cfg.group;
+    SupplementaryGroups = lib.optional cfg.redis.createLocally config.services.redis.servers.tenon.group;
+    LoadCredential = cfg.credentials;
+    EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
+  };
+  # As Postgres' own `tenon wal`, which knows of backups and nothing else, but as root.
+  postgres = {
+    User = "root";
+    Group = "root";
+    LoadCredential = lib.filter (lib.hasPrefix "backup.") cfg.credentials;
+  };
 
-  words = lib.concatLists (
-    lib.mapAttrsToList (
-      name: value: map (one: "--property=${name}=${lib.generators.mkValueStringDefault { } one}") (lib.toList value)
-    ) properties
-  );
+  wordsOf =
+    who:
+    lib.escapeShellArgs (
+      lib.concatLists (
+        lib.mapAttrsToList
+          (name: value: map (one: "--property=${name}=${lib.generators.mkValueStringDefault { } one}") (lib.toList value))
+          (
+            who
+            // {
+              PrivateTmp = true;
+              UMask = "0077";
+            }
+            // limits cfg.resources.command
+          )
+      )
+    );
 in
 {
   config = mkIf cfg.enable {
@@ -42,18 +56,16 @@ in
           act() {
               # The directory, for files that are named, unless the account cannot enter it: root's own, mostly.
               exec systemd-run --quiet --collect --wait --pty --pipe --service-type=exec \
-                  ${lib.escapeShellArgs words} \
                   --setenv=PATH="$PATH" --setenv=TERM="''${TERM-dumb}" --property=WorkingDirectory="-$PWD" "$@"
           }
           case "$*" in
           *restore*--into*)
               # A directory for Postgres: only root can read backups and write there. Postgres itself fetches its log,
               # and these settings are what it may know.
-              act --property=User=root --property=Group=root \
-                  --setenv=TENON_CONFIG=/etc/tenon/wal.toml ${lib.getExe cfg.package} "$@"
+              act ${wordsOf postgres} --setenv=TENON_CONFIG=/etc/tenon/wal.toml ${lib.getExe cfg.package} "$@"
               ;;
           esac
-          act --setenv=TENON_CONFIG=/etc/tenon/tenon.toml ${lib.getExe cfg.package} "$@"
+          act ${wordsOf service} --setenv=TENON_CONFIG=/etc/tenon/tenon.toml ${lib.getExe cfg.package} "$@"
         '';
       })
     ];

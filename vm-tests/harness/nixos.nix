@@ -170,6 +170,8 @@ in
       port = mkOption { type = types.port; default = 9090; };
       checkConfig = mkOption { type = types.either types.bool (types.enum [ "syntax-only" ]); default = true; };
       globalConfig = anything;
+      alertmanagers = mkOption { type = types.listOf types.anything; default = [ ]; };
+      alertmanager = anything;
       ruleFiles = mkOption { type = types.listOf types.unspecified; default = [ ]; };
       scrapeConfigs = mkOption { type = types.listOf types.anything; default = [ ]; };
       exporters = lib.mapAttrs (_: port: anExporter port) {

@@ -34,6 +34,14 @@ def without_a_proxy_only_this_machine_may_connect(plans: dict[str, Plan]) -> Non
     demand(found == ["10.0.0.5:8080", "10.0.0.5:8081"], f"api-only listens on {found}")
 
 
+def an_address_that_comes_later_can_be_listened_at(plans: dict[str, Plan]) -> None:
+    """Sockets are made before the machine has its addresses."""
+    for plan in plans.values():
+        for unit in plan.units(".socket"):
+            network = [value for value in unit.said("ListenStream") if not value.startswith("/")]
+            demand(not network or unit.one("FreeBind") == "true", f"{of(plan, unit)} fails before the network is up")
+
+
 def every_process_has_figures_of_its_own(plans: dict[str, Plan]) -> None:
     """l39: on loopback, no two on one port."""
     for plan in plans.values():
@@ -130,12 +138,16 @@ def administrators_act_as_the_service(plans: dict[str, Plan]) -> None:
         for key in ("User", "Group", "SupplementaryGroups", "LoadCredential", "EnvironmentFile"):
             for value in unit.said(key):
                 demand(f"--property={key}={value}" in script, f"tenon of {plan.name} lacks {key}={value}")
+        [for_postgres] = [line for line in script.splitlines() if "/etc/tenon/wal.toml" in line]
+        foreign = re.findall(r"LoadCredential=(?!backup\.)[^ ]*", for_postgres)
+        demand(not foreign, f"what restores for Postgres in {plan.name} has settings for {foreign}, which it does not know")
         demand("TENON_CONFIG=/etc/tenon/tenon.toml" in script, f"tenon of {plan.name} has other settings")
 
 
 LAWS = (
     the_proxy_enters_where_systemd_listens,
     without_a_proxy_only_this_machine_may_connect,
+    an_address_that_comes_later_can_be_listened_at,
     every_process_has_figures_of_its_own,
     prometheus_collects_from_every_process,
     rules_have_the_exporters_that_they_ask,

@@ -142,6 +142,10 @@ MUTATIONS = [
              "a database elsewhere is spoken to encrypted"),
     Mutation("queues that are not heeded", "workers.nix", "mkIf (worker.queues != [ ])", "mkIf false",
              "workers take their queues"),
+    Mutation("a socket that needs its address at once", "api.nix", "FreeBind = true;", "",
+             "an address that comes later can be listened at"),
+    Mutation("secrets that Postgres has no settings for", "cli.nix", 'lib.filter (lib.hasPrefix "backup.") cfg.credentials',
+             "cfg.credentials", "administrators act as the service"),
     Mutation("a command without secrets", "cli.nix", "LoadCredential = cfg.credentials;", "",
              "administrators act as the service"),
 ]  # fmt: skip
