@@ -10,17 +10,21 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use crate::error::{Error, Result};
 
 /// The parts of a database's URL.
 #[derive(Clone)]
 pub struct Address {
-    /// Name or address of the machine, or directory of the socket.
+    /// Name or address of the machine, or directory of the socket; with commas where there are several.
     pub host: String,
-    /// Port.
-    pub port: u16,
+    /// Numeric addresses, likewise, where the URL names them as well.
+    pub numeric: Option<String>,
+    /// Port; of several machines one for all, or one each.
+    pub port: String,
+    /// Whether only one that takes changes will do.
+    pub writable: bool,
     /// Account.
     pub user: Option<String>,
     /// Password.
@@ -75,8 +79,9 @@ impl Way {
                 _ => known.push(pair),
             }
         }
-        let config: tokio_postgres::Config =
-            format!("{head}{}", known.join(separator)).trim_end_matches('?').parse()?;
+        let known = known.join(separator);
+        let head = if known.is_empty() { head.trim_end_matches('?') } else { &head };
+        let config: tokio_postgres::Config = format!("{head}{known}").parse()?;
         let local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
         let encryption = match config.get_ssl_mode() {
             _ if local && !config.get_hosts().is_empty() => Encryption::Never,
@@ -109,15 +114,22 @@ impl Address {
     /// Takes a URL apart.
     pub fn of(url: &str) -> Result<Self> {
         let Way { config, encryption, authorities } = Way::of(url).map_err(|e| Error::Pool(Box::new(e)))?;
-        let host = match config.get_hosts().first() {
-            Some(Host::Unix(path)) => path.display().to_string(),
-            Some(Host::Tcp(name)) => name.clone(),
-            None => "localhost".to_owned(),
-        };
+        let hosts: Vec<String> = config
+            .get_hosts()
+            .iter()
+            .map(|host| match host {
+                Host::Unix(path) => path.display().to_string(),
+                Host::Tcp(name) => name.clone(),
+            })
+            .collect();
+        let numeric: Vec<String> = config.get_hostaddrs().iter().map(ToString::to_string).collect();
+        let ports: Vec<String> = config.get_ports().iter().map(ToString::to_string).collect();
         let user = config.get_user().map(str::to_owned);
         Ok(Self {
-            host,
-            port: config.get_ports().first().copied().unwrap_or(5432),
+            host: if hosts.is_empty() { "localhost".to_owned() } else { hosts.join(",") },
+            numeric: (!numeric.is_empty()).then(|| numeric.join(",")),
+            port: if ports.is_empty() { "5432".to_owned() } else { ports.join(",") },
+            writable: config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite,
             database: config.get_dbname().or(user.as_deref()).unwrap_or("postgres").to_owned(),
             user,
             password: config.get_password().map(|bytes| String::from_utf8_lossy(bytes).into_owned().into()),
@@ -176,7 +188,11 @@ mod tests {
         assert_eq!((socket.host.as_str(), socket.database.as_str()), ("/run/postgresql", "tenon"));
         assert_eq!(socket.encryption, Encryption::Never);
         let remote = Address::of("postgres://u:p%40ss@db.example.org:6432/tenon").unwrap();
-        assert_eq!((remote.host.as_str(), remote.port), ("db.example.org", 6432));
+        assert_eq!((remote.host.as_str(), remote.port.as_str()), ("db.example.org", "6432"));
+        let several = Address::of("postgres://a:1,b:2/t?target_session_attrs=read-write").unwrap();
+        assert_eq!((several.host.as_str(), several.port.as_str(), several.writable), ("a,b", "1,2", true));
+        let words = Address::of("host=db dbname=t user=u password=secret?").unwrap();
+        assert_eq!(words.password.unwrap().expose(), "secret?");
         assert_eq!(remote.encryption, Encryption::Offered);
         assert_eq!(remote.password.as_ref().unwrap().expose(), "p@ss");
         assert!(!format!("{remote:?}").contains("p@ss"));

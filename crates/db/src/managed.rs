@@ -36,6 +36,9 @@ const PORT: u16 = 5432;
 /// Beside the cluster: one that is being recovered, and the beginning of the names of those that were replaced.
 const RECOVERED: &str = "data.recovered";
 const REPLACED: &str = "data.before-";
+/// What a server says of an account or a database that it does not have.
+const UNKNOWN: [SqlState; 2] =
+    [SqlState::INVALID_AUTHORIZATION_SPECIFICATION, SqlState::INVALID_CATALOG_NAME];
 const READY_WITHIN: Duration = Duration::from_mins(1);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
@@ -54,6 +57,23 @@ pub struct ManagedConfig {
     pub settings: Vec<(String, String)>,
     /// How long a start may take; absent, a minute. A server that replays a write-ahead log takes longer.
     pub patience: Option<Duration>,
+    /// Whose the cluster is, if it was made elsewhere; absent, `tenon` and a database of that name, which is made.
+    pub inhabitant: Option<Inhabitant>,
+}
+
+/// An account and its database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inhabitant {
+    /// Name of the account.
+    pub user: String,
+    /// Name of the database.
+    pub database: String,
+}
+
+impl Default for Inhabitant {
+    fn default() -> Self {
+        Self { user: USER.to_owned(), database: DATABASE.to_owned() }
+    }
 }
 
 /// A running server. [`Managed::stop`] it last; dropped without that, it is asked to stop and not waited for.
@@ -64,6 +84,7 @@ pub struct Managed {
     data: PathBuf,
     socket_dir: PathBuf,
     patience: Duration,
+    inhabitant: Option<Inhabitant>,
     /// Held as long as we are responsible for the cluster.
     _claim: Arc<Claim>,
 }
@@ -83,24 +104,26 @@ impl Managed {
             home.initialise(&bin, &config.settings).await?;
         }
         let managed = home.launch(&bin, &config.settings).await?;
-        managed.create_database().await?;
+        if managed.inhabitant.is_none() {
+            managed.create_database().await?;
+        }
         Ok(managed)
     }
 
     /// URL of the database of the server that another process runs in `data_dir`, if one does.
     pub fn running(data_dir: &Path) -> Option<String> {
         let data = std::fs::canonicalize(data_dir.join("data")).ok()?;
-        Some(url(&postmaster::of(&data)?.socket_dir?, DATABASE))
+        Some(url(&postmaster::of(&data)?.socket_dir?, USER, DATABASE))
     }
 
-    /// URL of the database `tenon` as user `tenon`.
+    /// URL of the database, as its account.
     pub fn url(&self) -> String {
-        self.url_of(DATABASE)
+        self.url_of(&self.inhabitant.clone().unwrap_or_default().database)
     }
 
     /// URL of another database of the same server.
     pub fn url_of(&self, database: &str) -> String {
-        url(&self.socket_dir, database)
+        url(&self.socket_dir, &self.inhabitant.clone().unwrap_or_default().user, database)
     }
 
     /// True when the server was already there, left behind by a parent that crashed.
@@ -144,7 +167,7 @@ impl Managed {
     }
 
     async fn create_database(&self) -> Result<(), ManagedError> {
-        let (client, connection) = connect(&self.socket_dir).await?;
+        let (client, connection) = self.connect().await?;
         let work = async {
             let exists =
                 client.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&DATABASE]).await?;
@@ -154,6 +177,16 @@ impl Managed {
             Ok(())
         };
         drive(connection, work).await
+    }
+
+    async fn connect(&self) -> Result<(tokio_postgres::Client, Connection), tokio_postgres::Error> {
+        let (user, database) = match &self.inhabitant {
+            Some(inhabitant) => (inhabitant.user.as_str(), inhabitant.database.as_str()),
+            None => (USER, "postgres"),
+        };
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(&self.socket_dir).port(PORT).user(user).dbname(database);
+        config.connect(NoTls).await
     }
 }
 
@@ -212,6 +245,7 @@ struct Home {
     data: PathBuf,
     account: Option<Account>,
     patience: Duration,
+    inhabitant: Option<Inhabitant>,
     claim: Arc<Claim>,
 }
 
@@ -233,6 +267,7 @@ impl Home {
             data,
             account,
             patience: config.patience.unwrap_or(READY_WITHIN),
+            inhabitant: config.inhabitant.clone(),
             claim: Arc::new(claim),
         })
     }
@@ -246,6 +281,7 @@ impl Home {
             data: self.data.clone(),
             socket_dir,
             patience: self.patience,
+            inhabitant: self.inhabitant.clone(),
             _claim: Arc::clone(&self.claim),
         };
         match managed.ready(&self.log()).await {
@@ -329,6 +365,7 @@ impl Home {
             data: self.data.clone(),
             socket_dir,
             patience: self.patience,
+            inhabitant: self.inhabitant.clone(),
             _claim: Arc::clone(&self.claim),
         };
         managed.ready(&self.log()).await?;
@@ -368,8 +405,12 @@ impl Managed {
     async fn ready(&mut self, log: &Path) -> Result<(), ManagedError> {
         let started = tokio::time::Instant::now();
         let (client, connection) = loop {
-            match connect(&self.socket_dir).await {
+            match self.connect().await {
                 Ok(pair) => break pair,
+                // It answers, and will not answer otherwise.
+                Err(refused) if UNKNOWN.iter().any(|state| refused.code() == Some(state)) => {
+                    return Err(refused.into());
+                }
                 Err(_) if self.has_exited() => return Err(ManagedError::Exited { log: tail(log) }),
                 Err(source) if started.elapsed() > self.patience => {
                     return Err(ManagedError::NotReady { log: tail(log), source: Box::new(source) });
@@ -422,10 +463,11 @@ async fn write_through(dir: &Path) -> Result<(), ManagedError> {
     Ok(())
 }
 
-fn url(socket_dir: &Path, database: &str) -> String {
+fn url(socket_dir: &Path, user: &str, database: &str) -> String {
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     format!(
-        "postgres://{USER}@{}/{}",
+        "postgres://{}@{}/{}",
+        utf8_percent_encode(user, NON_ALPHANUMERIC),
         utf8_percent_encode(&socket_dir.to_string_lossy(), NON_ALPHANUMERIC),
         utf8_percent_encode(database, NON_ALPHANUMERIC)
     )
@@ -458,12 +500,6 @@ fn imposed(socket_dir: &Path) -> [(&'static str, String); 6] {
 }
 
 type Connection = tokio_postgres::Connection<tokio_postgres::Socket, tokio_postgres::tls::NoTlsStream>;
-
-async fn connect(socket_dir: &Path) -> Result<(tokio_postgres::Client, Connection), tokio_postgres::Error> {
-    let mut config = tokio_postgres::Config::new();
-    config.host_path(socket_dir).port(PORT).user(USER).dbname("postgres");
-    config.connect(NoTls).await
-}
 
 /// Runs `work` on the client of `connection`.
 async fn drive<T>(

@@ -165,17 +165,22 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let fetches = matches!(cli.command, Some(Command::Wal(WalCommand::Fetch { .. })));
     let output = Output::new(cli.global.json);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => return fail(&e.into()),
+    let run = || -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(dispatch(cli, &output))
     };
-    match runtime.block_on(dispatch(cli, &output)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if fetches && !error.is::<Absent>() => {
+    if !fetches {
+        return run().map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
+    }
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) if error.is::<Absent>() => fail(&error),
+        Ok(Err(error)) => {
             fail(&error);
             ExitCode::from(UNTOLD)
         }
-        Err(error) => fail(&error),
+        // It has said why.
+        Err(_) => ExitCode::from(UNTOLD),
     }
 }
 

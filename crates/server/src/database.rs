@@ -105,7 +105,7 @@ fn managed_config(config: &Config, place: &Place) -> ManagedConfig {
         bin_dir: config.database.bin_dir.clone(),
         run_as: config.database.run_as.clone(),
         settings,
-        patience: None,
+        ..ManagedConfig::default()
     }
 }
 

@@ -14,28 +14,47 @@ use tenon_core::{
 /// Size of the first parts of an upload, bytes: what is held back before it goes out. S3 takes none below 5 MiB.
 const SMALLEST_PART: usize = 8 << 20;
 /// Size of the last parts of a large one.
-const LARGEST_PART: usize = 128 << 20;
+const LARGEST_PART: usize = 64 << 20;
 
-/// Size of the part of this number: S3 takes 10 000, so those of large objects grow, and 860 GiB fit.
-const fn part_size(number: usize) -> usize {
-    let grown = SMALLEST_PART << if number < 4000 { number / 1000 } else { 4 };
-    if grown < LARGEST_PART { grown } else { LARGEST_PART }
+/// How large the parts of an upload are, exactly.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Parts {
+    /// S3 takes 10 000 of them, so those of large objects grow, and 480 GiB fit.
+    Growing,
+    /// All but the last the same number of bytes, as some stores demand.
+    Of(usize),
+}
+
+impl Parts {
+    const fn size(self, number: usize) -> usize {
+        match self {
+            Self::Of(size) => size,
+            Self::Growing if number < 3000 => SMALLEST_PART << (number / 1000),
+            Self::Growing => LARGEST_PART,
+        }
+    }
 }
 
 /// A part that is being put together.
-#[derive(Default)]
 struct Part {
+    sizes: Parts,
     number: usize,
     pieces: Vec<Bytes>,
     size: usize,
 }
 
 impl Part {
-    /// Adds to it; answers it when it is large enough, and begins the next.
-    fn add(&mut self, bytes: Bytes) -> Option<Buffer> {
-        self.size += bytes.len();
-        self.pieces.push(bytes);
-        (self.size >= part_size(self.number)).then(|| self.take())
+    const fn first(sizes: Parts) -> Self {
+        Self { sizes, number: 0, pieces: Vec::new(), size: 0 }
+    }
+
+    /// Takes as much of `bytes` as it has room for; answers it when it is whole, and begins the next.
+    fn fill(&mut self, bytes: &mut Bytes) -> Option<Buffer> {
+        let room = self.sizes.size(self.number) - self.size;
+        let piece = bytes.split_to(room.min(bytes.len()));
+        self.size += piece.len();
+        self.pieces.push(piece);
+        (self.size == self.sizes.size(self.number)).then(|| self.take())
     }
 
     fn take(&mut self) -> Buffer {
@@ -49,11 +68,16 @@ impl Part {
 pub(super) struct OperatorStore {
     operator: Operator,
     capabilities: Capabilities,
+    parts: Parts,
 }
 
 impl OperatorStore {
     pub(super) const fn new(operator: Operator, capabilities: Capabilities) -> Self {
-        Self { operator, capabilities }
+        Self { operator, capabilities, parts: Parts::Growing }
+    }
+
+    pub(super) fn with_parts(self, parts: Parts) -> Self {
+        Self { parts, ..self }
     }
 
     async fn open(&self, key: &Key, range: Option<Range<u64>>) -> opendal::Result<opendal::BufferStream> {
@@ -63,6 +87,20 @@ impl OperatorStore {
             None => reader.into_stream(..).await,
         }
     }
+}
+
+/// Writes `bytes` in whole parts, as far as there are any.
+async fn write_parts(
+    writer: &mut opendal::Writer,
+    part: &mut Part,
+    mut bytes: Bytes,
+) -> Result<(), BlobError> {
+    while !bytes.is_empty() {
+        if let Some(whole) = part.fill(&mut bytes) {
+            writer.write(whole).await.map_err(from_opendal)?;
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -77,15 +115,12 @@ impl BlobStore for OperatorStore {
             options = options.content_type(media_type);
         }
         let mut writer = options.await.map_err(from_opendal)?;
-        let (mut size, mut part) = (0, Part::default());
+        let (mut size, mut part) = (0, Part::first(self.parts));
         loop {
             let written = match body.next().await {
                 Some(Ok(bytes)) => {
                     size += bytes.len() as u64;
-                    match part.add(bytes) {
-                        Some(whole) => writer.write(whole).await.map_err(from_opendal),
-                        None => Ok(()),
-                    }
+                    write_parts(&mut writer, &mut part, bytes).await
                 }
                 Some(Err(e)) => Err(BlobError::Aborted(e)),
                 None => match writer.write(part.take()).await {
@@ -125,7 +160,7 @@ impl BlobStore for OperatorStore {
         Ok(stream::iter(first.map(Ok))
             .chain(rest)
             .map_ok(|buffer| buffer.to_bytes())
-            .map_err(|e| Box::new(e) as BoxError)
+            .map_err(|e| Box::new(from_opendal(e)) as BoxError)
             .boxed())
     }
 
@@ -204,13 +239,29 @@ fn from_opendal(e: opendal::Error) -> BlobError {
 
 #[cfg(test)]
 mod tests {
-    use super::part_size;
+    use bytes::Bytes;
+
+    use super::{Part, Parts};
 
     #[test]
     fn ten_thousand_parts_are_enough_for_large_objects_and_small_ones_hold_little_back() {
-        let sizes: Vec<usize> = (0..10_000).map(part_size).collect();
-        assert!(sizes.iter().sum::<usize>() > 860 << 30);
+        let sizes: Vec<usize> = (0..10_000).map(|number| Parts::Growing.size(number)).collect();
+        assert!(sizes.iter().sum::<usize>() > 480 << 30);
         assert!(sizes.is_sorted());
-        assert_eq!((sizes[0], sizes[9_999]), (8 << 20, 128 << 20));
+        assert_eq!((sizes[0], sizes[9_999]), (8 << 20, 64 << 20));
+    }
+
+    #[test]
+    fn parts_are_cut_exactly_wherever_the_pieces_end() {
+        let mut part = Part::first(Parts::Of(10));
+        let mut whole = Vec::new();
+        for piece in [&b"0123456"[..], b"", b"789abcdefghijklmno", b"p"] {
+            let mut bytes = Bytes::copy_from_slice(piece);
+            while !bytes.is_empty() {
+                whole.extend(part.fill(&mut bytes).map(|buffer| buffer.to_vec()));
+            }
+        }
+        assert_eq!(whole, [b"0123456789", b"abcdefghij"]);
+        assert_eq!(part.take().to_vec(), b"klmnop");
     }
 }

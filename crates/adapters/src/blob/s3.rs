@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tenon_core::{ports::blob::Capabilities, secrets::Secret};
 
-use super::operator::OperatorStore;
+use super::operator::{OperatorStore, Parts};
 use crate::{
     ConnectError,
     connect::{from_text, install_tls_provider},
@@ -39,6 +39,11 @@ pub struct S3Config {
     /// Belongs to `access_key_id`.
     #[serde(default)]
     pub secret_access_key: Option<Secret>,
+    /// Size of each part of an upload but the last, in MiB, for stores that demand the same one for all (Cloudflare R2): 5 to
+    /// 1024; an object may have ten thousand times as much. 0 lets parts grow with the upload, from 8 to 64 MiB, and an object may
+    /// have 480 GiB.
+    #[serde(default, deserialize_with = "from_text")]
+    pub part_size_mib: u16,
     /// `https://host/bucket/key` instead of `https://bucket.host/key`.
     #[serde(default = "yes", deserialize_with = "from_text")]
     pub path_style: bool,
@@ -83,10 +88,21 @@ pub(super) async fn connect(config: S3Config) -> Result<OperatorStore, ConnectEr
         // A store far away refuses now and then; one such answer shall not cost the upload of an hour.
         .layer(RetryLayer::new().with_max_times(3).with_min_delay(Duration::from_millis(200)).with_jitter());
     prove_readable(&operator, &config).await?;
-    Ok(OperatorStore::new(operator, Capabilities { durable: true, presign: true, media_type: true }))
+    let parts = match config.part_size_mib {
+        0 => Parts::Growing,
+        size @ 5..=1024 => Parts::Of(usize::from(size) << 20),
+        size => {
+            return Err(ConnectError::new(format!(
+                "The parts of uploads to S3 have 5 to 1024 MiB, and part_size_mib is {size}."
+            )));
+        }
+    };
+    let store = OperatorStore::new(operator, Capabilities { durable: true, presign: true, media_type: true });
+    Ok(store.with_parts(parts))
 }
 
-const IO_TIMEOUT: Duration = Duration::from_mins(1);
+/// For one part, at 3 Mbit/s.
+const IO_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Gives opendal its HTTP client: without default features it has none.
 fn install_transport() -> Result<(), ConnectError> {

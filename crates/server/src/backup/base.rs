@@ -27,7 +27,8 @@ pub(crate) async fn base(
     target: &Target,
     patience: Duration,
 ) -> anyhow::Result<(Made, bool)> {
-    let made = Box::pin(base_alone(config, db, target, patience));
+    let alone = Alone::with(db, patience).await?;
+    let made = Box::pin(base_alone(config, db, target, alone));
     noting_failure(db, "backup_base_last_failure_timestamp_seconds", made).await
 }
 
@@ -35,9 +36,8 @@ async fn base_alone(
     config: &Config,
     db: &Db,
     target: &Target,
-    patience: Duration,
+    mut alone: Alone,
 ) -> anyhow::Result<(Made, bool)> {
-    let mut alone = Alone::with(db, patience).await?;
     let room = prune::make_room(config, target).await;
     let conn = alone.conn();
     let started_at = now();

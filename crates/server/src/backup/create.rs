@@ -48,12 +48,13 @@ pub(crate) async fn create(
     target: &Target,
     patience: Duration,
 ) -> anyhow::Result<Made> {
-    let made = Box::pin(create_alone(config, db, target, patience));
+    // Somebody else's turn is no failure.
+    let alone = Alone::with(db, patience).await?;
+    let made = Box::pin(create_alone(config, db, target, alone));
     noting_failure(db, "backup_last_failure_timestamp_seconds", made).await
 }
 
-async fn create_alone(config: &Config, db: &Db, target: &Target, patience: Duration) -> anyhow::Result<Made> {
-    let mut alone = Alone::with(db, patience).await?;
+async fn create_alone(config: &Config, db: &Db, target: &Target, mut alone: Alone) -> anyhow::Result<Made> {
     let room = prune::make_room(config, target).await;
     let (manifest, tally) = make(config, db, target, &mut alone).await?;
     let pruned = prune::remove(config, target, false)

@@ -1,6 +1,6 @@
 //! The drill: a restore into a cluster made for it, to know that there would be one, and how long it would take.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -71,29 +71,79 @@ pub(crate) async fn drill(
         ],
     };
     let attempted = Box::pin(async {
-        let scratch = scratch(config)?;
+        let scratch = Scratch::new(config)?;
         match what {
             Drill::Backup(id) => restore(config, target, id.as_deref(), scratch.path()).await,
-            Drill::Log => recover(config, target, scratch.path()).await,
+            Drill::Log => recover(config, live, target, scratch.path()).await,
         }
     });
-    let drilled = noting_failure(live, failure, attempted).await?;
-    let mut conn = live.conn().await?;
-    for (name, value) in [(success, seconds(drilled.finished_at)), (duration, drilled.took())] {
-        backups::set_figure(&mut conn, name, value).await?;
+    let drilled = match what {
+        // Whoever names one reads the answer.
+        Drill::Backup(Some(_)) => attempted.await?,
+        _ => noting_failure(live, failure, attempted).await?,
+    };
+    let noted = async {
+        let mut conn = live.conn().await?;
+        for (name, value) in [(success, seconds(drilled.finished_at)), (duration, drilled.took())] {
+            backups::set_figure(&mut conn, name, value).await?;
+        }
+        Ok::<_, tenon_db::Error>(())
+    };
+    if let Err(error) = noted.await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "That the drill went well could not be left in the database"
+        );
     }
     Ok(drilled)
 }
 
+/// Begins the names of directories that drills work in.
+const SCRATCH: &str = "drill-";
+
 /// A directory that is removed at the end: on the disk of the data, which has room for it. Root's server runs as somebody
 /// else, who may not get there.
-fn scratch(config: &Config) -> anyhow::Result<tempfile::TempDir> {
-    if rustix::process::geteuid().is_root() {
-        return commands::up::temporary_dir();
+struct Scratch {
+    dir: tempfile::TempDir,
+    /// Locked as long as the drill runs.
+    _lock: File,
+}
+
+impl Scratch {
+    fn new(config: &Config) -> anyhow::Result<Self> {
+        let dir = if rustix::process::geteuid().is_root() {
+            commands::up::temporary_dir()?
+        } else {
+            std::fs::create_dir_all(&config.data_dir)
+                .and_then(|()| clear_leftovers(&config.data_dir))
+                .and_then(|()| tempfile::Builder::new().prefix(SCRATCH).tempdir_in(&config.data_dir))
+                .with_context(|| format!("cannot make a directory in {}", config.data_dir.display()))?
+        };
+        let lock = File::create(dir.path().join("lock"))?;
+        lock.lock()?;
+        Ok(Self { dir, _lock: lock })
     }
-    std::fs::create_dir_all(&config.data_dir)
-        .and_then(|()| tempfile::Builder::new().prefix("drill-").tempdir_in(&config.data_dir))
-        .with_context(|| format!("cannot make a directory in {}", config.data_dir.display()))
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// Removes what drills left that were killed: everything is in there, and may be encrypted elsewhere.
+fn clear_leftovers(data_dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(data_dir)?.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+            continue;
+        }
+        let runs = File::open(entry.path().join("lock")).is_ok_and(|lock| lock.try_lock().is_err());
+        let served = Managed::running(&entry.path().join("postgres")).is_some();
+        if runs || served {
+            tracing::warn!("{} is left alone, for it is in use", entry.path().display());
+        } else {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 async fn restore(
@@ -119,7 +169,7 @@ async fn restore(
         settings: [("fsync", "off"), ("full_page_writes", "off")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec(),
-        patience: None,
+        ..ManagedConfig::default()
     })
     .await?;
     let rehearsed = rehearse(config, target, &manifest, &server).await;
@@ -143,10 +193,10 @@ async fn rehearse(
     Ok((files, look(config, target, manifest, &db).await?))
 }
 
-async fn recover(config: &Config, target: &Target, scratch: &Path) -> anyhow::Result<Drilled> {
+async fn recover(config: &Config, live: &Db, target: &Target, scratch: &Path) -> anyhow::Result<Drilled> {
     let started_at = now();
     let goal = Goal { moment: Moment::Latest, timeline: Timeline::Latest, from: None };
-    let (manifest, server) = recovery::rehearse(config, target, &goal, scratch).await?;
+    let (manifest, server) = recovery::rehearse(config, live, target, &goal, scratch).await?;
     let examined = async {
         let db = Db::open(database::db_config(config, server.url()));
         let last_change = backups::last_replayed(&mut db.dedicated().await?).await?;
@@ -160,6 +210,11 @@ async fn recover(config: &Config, target: &Target, scratch: &Path) -> anyhow::Re
             files.lost.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ")
         );
         let seen = look(config, target, &manifest, &db).await?;
+        anyhow::ensure!(
+            seen.workspaces > 0 || manifest.counts.workspaces == 0,
+            "the recovered database shows nobody anything, and there were {} workspaces",
+            manifest.counts.workspaces
+        );
         anyhow::Ok((files.present + files.restored, seen, last_change))
     }
     .await;

@@ -40,7 +40,11 @@ impl Program {
         {
             command.env_remove(variable);
         }
-        command.env("PGHOST", &address.host).env("PGPORT", address.port.to_string());
+        command.env("PGHOST", &address.host).env("PGPORT", &address.port);
+        if let Some(numeric) = &address.numeric {
+            command.env("PGHOSTADDR", numeric);
+        }
+        command.env("PGTARGETSESSIONATTRS", if address.writable { "read-write" } else { "any" });
         command.env("PGDATABASE", &address.database).env("PGAPPNAME", format!("tenon {name}"));
         command.env("PGCONNECT_TIMEOUT", "10");
         // As our own connections: encrypted and the server's certificate verified, or not encrypted.

@@ -18,8 +18,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use tenon_adapters::blob;
 use tenon_app::invariants::Seen;
 use tenon_db::{
-    Db, backups,
-    managed::{Managed, ManagedConfig, Vacancy},
+    Db,
+    address::Address,
+    backups,
+    managed::{Inhabitant, Managed, ManagedConfig, Vacancy},
     migrations,
 };
 
@@ -112,6 +114,7 @@ pub(crate) async fn prepare(
         dir.display()
     );
     let manifest = base_for(target, goal).await?;
+    refuse_anew(target, goal, &manifest).await?;
     manifest.refuse_newer()?;
     verify_first(target, &manifest).await?;
     unpack(config, target, &manifest, goal, dir).await?;
@@ -122,6 +125,7 @@ pub(crate) async fn prepare(
 /// backup, and the server once it has recovered. Nothing of it is archived.
 pub(super) async fn rehearse(
     config: &Config,
+    live: &Db,
     target: &Target,
     goal: &Goal,
     scratch: &Path,
@@ -129,6 +133,7 @@ pub(super) async fn rehearse(
     let manifest = base_for(target, goal).await?;
     manifest.refuse_newer()?;
     verify_first(target, &manifest).await?;
+    let live = Address::of(live.url())?;
     // The settings of a server of yours are elsewhere; its people come in through a door that is ours alone.
     let (settings, door) = (scratch.join("postgresql.conf"), scratch.join("pg_hba.conf"));
     fs::write(&settings, "")?;
@@ -150,6 +155,11 @@ pub(super) async fn rehearse(
         run_as: config.database.run_as.clone(),
         settings: own.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         patience: Some(CONSISTENT_WITHIN),
+        // As they are called there.
+        inhabitant: Some(Inhabitant {
+            user: live.user.unwrap_or_else(|| live.database.clone()),
+            database: live.database,
+        }),
     };
     let vacancy = Vacancy::claim(&managed)?;
     let unpacked = vacancy.recovered();
@@ -181,6 +191,7 @@ pub(crate) async fn recover(
         data.display()
     );
     let manifest = base_for(target, goal).await?;
+    refuse_anew(target, goal, &manifest).await?;
     manifest.refuse_newer()?;
     verify_first(target, &manifest).await?;
     let unfinished = vacancy.recovered();
@@ -348,6 +359,29 @@ async fn base_for(target: &Target, goal: &Goal) -> anyhow::Result<Manifest> {
             target.place()
         ),
     }
+}
+
+/// Refuses to take for the latest what is of a cluster that was begun after the one that is missed.
+async fn refuse_anew(target: &Target, goal: &Goal, newest: &Manifest) -> anyhow::Result<()> {
+    if !matches!(goal.moment, Moment::Latest) || goal.from.is_some() {
+        return Ok(());
+    }
+    let system = |manifest: &Manifest| manifest.cluster.as_ref().map(|cluster| cluster.system.clone());
+    for found in manifest::list(target).await?.into_iter().rev() {
+        if let State::Whole(older) = found.state
+            && older.kind == Kind::Base
+            && system(&older) != system(newest)
+        {
+            anyhow::bail!(
+                "the newest base backup, {} with {} people, is of another cluster than {} with {}; say which with --from",
+                newest.id,
+                newest.counts.users,
+                older.id,
+                older.counts.users
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Backups whose lists may have the files of the moment `to`: first those right after it, for they have them all.

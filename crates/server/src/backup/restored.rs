@@ -21,8 +21,7 @@ use tenon_db::{Db, backups};
 use super::{
     Manifest, Target,
     create::Keys,
-    files::{self, Differs, Entry, Lines, Spool, copy_checked},
-    seal::Locked,
+    files::{self, Entry, Lines, Spool, copy_checked},
     target::{Damaged, pipe},
 };
 use crate::{config::Config, keys, wiring};
@@ -94,7 +93,8 @@ async fn seek(
                 let (file, entry) = pair?;
                 let found = match &entry {
                     Some(entry) if fetching => fetch(target, storage, &file, entry).await?,
-                    listed => listed.is_some(),
+                    Some(entry) => target.has(&entry.stored.object).await?,
+                    None => false,
                 };
                 anyhow::Ok((found, file))
             },
@@ -189,7 +189,7 @@ async fn fetch(
         (Err(error), _) if !matches!(error, BlobError::Aborted(_)) => {
             Err(anyhow::Error::new(error).context(format!("cannot store the file {}", file.key)))
         }
-        (_, Err(error)) if error.is::<Damaged>() || error.is::<Differs>() || error.is::<Locked>() => {
+        (_, Err(error)) if !is_transient(&error) => {
             tracing::warn!(
                 file.key,
                 error = &*error as &dyn std::error::Error,
@@ -202,6 +202,15 @@ async fn fetch(
             Err(anyhow::Error::new(error).context(format!("cannot restore the file {}", file.key)))
         }
     }
+}
+
+/// Whether another attempt may go better. What is damaged, locked or unreadable stays so, and keeps nothing else back.
+fn is_transient(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let streamed = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let cause = cause.downcast_ref().or_else(|| streamed.and_then(|cause| cause.downcast_ref()));
+        matches!(cause, Some(BlobError::Transient(_)))
+    })
 }
 
 /// Reads every file that the database refers to from the backup, and compares it with what the database says.

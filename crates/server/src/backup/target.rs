@@ -206,6 +206,15 @@ impl Target {
         read.await?.with_context(|| format!("cannot read {object} in {}", self.place))
     }
 
+    /// Whether there is such an object.
+    pub(super) async fn has(&self, object: &str) -> anyhow::Result<bool> {
+        match self.store.head(&key(object)?).await {
+            Ok(_) => Ok(true),
+            Err(BlobError::NotFound) => Ok(false),
+            Err(error) => Err(anyhow!(error).context(format!("cannot read {object} in {}", self.place))),
+        }
+    }
+
     /// Up to a page of what is stored under `prefix` after `after`, in byte order.
     pub(super) async fn page(&self, prefix: &str, after: Option<&str>) -> anyhow::Result<Vec<String>> {
         let after = after.map(key).transpose()?;

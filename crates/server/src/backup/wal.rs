@@ -62,6 +62,7 @@ pub(crate) async fn fetch(target: &Target, name: &str, path: &Path) -> anyhow::R
     let there = archived(target, &place).await?;
     let [object] = there.as_slice() else {
         anyhow::ensure!(there.is_empty(), "the archive in {} has several segments {name}", target.place());
+        refuse_hole(target, &system(path)?, name).await?;
         return Ok(false);
     };
     let unfinished = path.with_extension(format!("tenon-{}", std::process::id()));
@@ -86,6 +87,26 @@ pub(crate) async fn fetch(target: &Target, name: &str, path: &Path) -> anyhow::R
     }
     std::fs::rename(&unfinished, path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(true)
+}
+
+/// Fails when the archive has a later segment of the same timeline: the absent one is not where the log ends.
+async fn refuse_hole(target: &Target, system: &str, name: &str) -> anyhow::Result<()> {
+    if name.len() != 24 {
+        return Ok(());
+    }
+    let place = place(system, name);
+    let later = target.page(&format!("{PREFIX}{system}/{}", &name[..8]), Some(&format!("{place}~"))).await?;
+    let segment = |object: &String| {
+        let (segment, _) = object.rsplit('/').next()?.split_once('.')?;
+        (segment.len() == 24 && segment > name).then(|| segment.to_owned())
+    };
+    match later.iter().find_map(segment) {
+        Some(later) => anyhow::bail!(
+            "the archive in {} does not have the segment {name}, and has {later}, which comes later: what is between is lost",
+            target.place()
+        ),
+        None => Ok(()),
+    }
 }
 
 /// What a timeline of a cluster came from: each of its ancestors, and where in the log it was left.
@@ -196,17 +217,22 @@ pub(super) fn command(config: &Config, verb: &str) -> anyhow::Result<String> {
     let program = std::env::current_exe().context("cannot tell where this program is")?;
     let file = config.file.as_deref().map(std::path::absolute).transpose()?;
     let file = file.map(|file| format!("--config {} ", quoted(&file))).unwrap_or_default();
-    let program = quoted(&program);
-    let what = if verb == "fetch" { "%f " } else { "" };
-    match &config.backup.target {
-        // As it is meant here.
-        blob::Config::Filesystem(fs) if fs.directory.is_relative() => {
-            let here = std::env::current_dir().context("cannot tell the current directory")?;
-            Ok(format!("P=\"$PWD/%p\"; cd {} && exec {program} {file}wal {verb} {what}\"$P\"", quoted(&here)))
+    // As it is meant here, whatever said so.
+    let directory = match &config.backup.target {
+        blob::Config::Filesystem(fs) => {
+            let directory = std::path::absolute(&fs.directory)?;
+            format!("TENON__BACKUP__TARGET__DIRECTORY={} ", quoted(&directory))
         }
-        // Not so, the server need not be let into the directory that we happen to be in.
-        _ => Ok(format!("exec {program} {file}wal {verb} {what}%p")),
-    }
+        _ => String::new(),
+    };
+    // Other files may be named relative to here. The server need not be let in when none is.
+    let here = std::env::current_dir().context("cannot tell the current directory")?;
+    let what = if verb == "fetch" { "%f " } else { "" };
+    Ok(format!(
+        "P=\"$PWD/%p\"; cd {} 2>/dev/null; {directory}exec {} {file}wal {verb} {what}\"$P\"",
+        quoted(&here),
+        quoted(&program)
+    ))
 }
 
 /// The objects of the one segment whose objects begin with `place`. A base backup leaves a note in the archive whose name

@@ -217,6 +217,25 @@ async fn a_segment_is_archived_once_and_another_of_its_name_is_refused() {
     let fetch = |name: &str| run(dir.path(), &["wal", "fetch", name, fetched.to_str().unwrap()]);
     assert_eq!(fetch(name).status.code(), Some(0));
     assert_eq!(std::fs::read(&fetched).unwrap(), bytes);
+    // A hole is not the end.
+    let later = cluster.join("pg_wal/000000010000000000000003");
+    std::fs::write(&later, "later").unwrap();
+    assert_eq!(push(&later).status.code(), Some(0));
+    let hole = fetch("000000010000000000000002");
+    assert_eq!(hole.status.code(), Some(200));
+    assert!(
+        text(&hole.stderr).contains("has 000000010000000000000003, which comes later"),
+        "{}",
+        text(&hole.stderr)
+    );
+    assert_eq!(fetch("000000020000000000000002").status.code(), Some(1), "of another timeline");
+    for object in std::fs::read_dir(dir.path().join("target/blobs/wal/42")).unwrap() {
+        let object = object.unwrap().path();
+        if object.to_string_lossy().contains("000000010000000000000003") {
+            std::fs::remove_file(object).unwrap();
+        }
+    }
+    std::fs::remove_file(later).unwrap();
     let absent = fetch("000000010000000000000002");
     assert_eq!(absent.status.code(), Some(1), "that is where the log ends");
     assert!(text(&absent.stderr).contains("does not have the segment"), "{}", text(&absent.stderr));
