@@ -78,7 +78,7 @@ in
           };
           tenon-base-backup = task.service {
             description = "Tenon base backup";
-            command = "backup base --wait 6h";
+            command = "backup base --unless-younger 1d --wait 6h";
           };
         }
         (mkIf backup.drill.enable {
@@ -89,7 +89,12 @@ in
         })
       ];
       systemd.timers = mkMerge [
-        { tenon-base-backup = task.timer "Tenon base backups" pointInTime.schedule; }
+        {
+          # The first one soon, for until then no moment can be restored; after a start there mostly is one.
+          tenon-base-backup = lib.recursiveUpdate (task.timer "Tenon base backups" pointInTime.schedule) {
+            timerConfig.OnActiveSec = "15min";
+          };
+        }
         (mkIf backup.drill.enable { tenon-log-drill = task.timer "Tenon recovery drills" pointInTime.drillSchedule; })
       ];
     })

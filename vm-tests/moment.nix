@@ -96,8 +96,8 @@
         machine.wait_until_succeeds(
             f"runuser -u postgres -- psql -Atqc \"select last_archived_wal >= '{last}' from pg_stat_archiver\" postgres | grep t"
         )
-        for unit in ["tenon-base-backup.service", "tenon-backup.service"]:
-            machine.succeed(f"systemctl start {unit}")
+        machine.succeed("tenon backup base")
+        machine.succeed("systemctl start tenon-backup.service")
 
     with subtest("the disk of the database dies, and all comes back that was archived"):
         write("the last one that was archived")

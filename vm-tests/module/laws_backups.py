@@ -58,6 +58,8 @@ def the_log_is_archived_where_backups_go(plans: dict[str, Plan]) -> None:
     demand(postgresql["ensureUsers"][0]["ensureClauses"]["replication"] is True, "no base backup may be made")
     demand(len(plan.roles("base-backup")) == 1, "no base backup is made")
     demand(len(plan.roles("log-drill")) == 1, "no recovery is tried")
+    [timer] = [unit for unit in plan.units(".timer") if unit.name == "tenon-base-backup.timer"]
+    demand(bool(timer.one("OnActiveSec")), "the first base backup takes days")
     for other in plans.values():
         settings = other.services["postgresql"]["settings"]
         demand(other is plan or "archive_command" not in settings, f"{other.name} archives unasked")

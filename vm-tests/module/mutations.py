@@ -78,6 +78,8 @@ MUTATIONS = [
     Mutation("a log that nobody may archive", "wal.nix", "umask 0007; ", "", "the log is archived where backups go"),
     Mutation("a log that nobody tries", "wal.nix", "(mkIf backup.drill.enable {\n          tenon-log-drill", "(mkIf false {\n          tenon-log-drill",
              "the log is archived where backups go"),
+    Mutation("no first base backup", "wal.nix", 'timerConfig.OnActiveSec = "15min";', "",
+             "the log is archived where backups go"),
     Mutation("archived unasked", "wal.nix", "      default = false;", "      default = cfg.database.createLocally;",
              "the log is archived where backups go"),
     Mutation("dropped hardening", "hardening.nix", 'ProtectSystem = "strict";', "", "every unit is hardened"),

@@ -29,7 +29,7 @@ mod verify;
 mod wal;
 
 pub(crate) use self::{
-    base::base,
+    base::{base, youngest as youngest_base},
     create::{Made, create},
     drill::{Drill, Drilled, drill},
     files::known as known_files,

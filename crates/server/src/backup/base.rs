@@ -13,12 +13,22 @@ use super::{
     Alone, Target,
     create::{Made, Parts, major, measured},
     files,
-    manifest::{self, Cluster, FORMAT, Kind, Manifest},
+    manifest::{self, Cluster, FORMAT, Kind, Manifest, State},
     noting_failure, now,
     postgres::Program,
     prune,
 };
 use crate::config::Config;
+
+/// The newest base backup, if it is younger than `age`.
+pub(crate) async fn youngest(target: &Target, age: Duration) -> anyhow::Result<Option<Manifest>> {
+    let since = now() - age;
+    let found = manifest::list(target).await?.into_iter().rev().find_map(|found| match found.state {
+        State::Whole(manifest) if manifest.kind == Kind::Base => Some(*manifest),
+        _ => None,
+    });
+    Ok(found.filter(|manifest| manifest.snapshot_at > since))
+}
 
 /// Makes a base backup of the cluster that `db` is in; says as well whether the cluster archives its log.
 pub(crate) async fn base(

@@ -22,7 +22,13 @@ pub(crate) enum BackupCommand {
     ///
     /// Reads the whole cluster with `pg_basebackup`, which needs an account that may replicate, and the files that the
     /// database refers to; writes to backup.target.
-    Base(Patience),
+    Base {
+        /// Make none when there is one that is younger than this, such as `6d`.
+        #[arg(long, value_name = "TIME")]
+        unless_younger: Option<Span>,
+        #[command(flatten)]
+        patience: Patience,
+    },
     /// Restore a backup into a cluster made for it, and look at the result as members see it.
     ///
     /// Needs the programs of a PostgreSQL server, and backup.identity for encrypted backups. Touches nothing that runs, and
@@ -71,7 +77,18 @@ pub(crate) async fn run(command: BackupCommand, config: &Config, output: &Output
             })
             .await
         }
-        BackupCommand::Base(patience) => {
+        BackupCommand::Base { unless_younger, patience } => {
+            if let Some(age) = unless_younger
+                && let Some(young) = backup::youngest_base(&target, age.duration()).await?
+            {
+                return output.print(&object(&young), || {
+                    format!(
+                        "There is a base backup of {}: {}.",
+                        young.snapshot_at.format("%Y-%m-%d %H:%M:%S UTC"),
+                        young.id
+                    )
+                });
+            }
             on_database(config, async |database| {
                 let (made, archives) = backup::base(config, &database.db, &target, patience.wait.duration()).await?;
                 let mut shown = object(&made.manifest);
@@ -97,7 +114,8 @@ pub(crate) async fn run(command: BackupCommand, config: &Config, output: &Output
         BackupCommand::Verify { id } => verify(&target, id.as_deref(), output).await,
         BackupCommand::Prune { dry_run, patience } => {
             on_database(config, async |database| {
-                let pruned = backup::prune(config, &database.db, &target, patience.wait.duration(), dry_run).await?;
+                let pruned =
+                    backup::prune(config, &database.db, &target, patience.wait.duration(), dry_run).await?;
                 output.print(&removed(&pruned), || pruned_line(&pruned, dry_run))
             })
             .await

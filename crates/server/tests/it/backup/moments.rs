@@ -39,6 +39,8 @@ async fn a_lost_cluster_comes_back_at_the_moment_that_was_noted_with_the_files_o
     let (up, address) = up(dir.path());
     let base = json(dir.path(), &["backup", "base"]);
     assert_eq!((&base["kind"], &base["archives"]), (&Value::from("base"), &Value::from(true)), "{base}");
+    let again = json(dir.path(), &["backup", "base", "--unless-younger", "1d"]);
+    assert_eq!(again["id"], base["id"], "there is one that is young enough");
     let mut world = World::new(&address);
     let mut ada = world.client(&address);
     let moment = psql(dir.path(), NOW);
