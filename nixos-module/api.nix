@@ -120,6 +120,15 @@ in
             RemainAfterExit = true;
             RuntimeDirectory = "tenon-sockets";
             RuntimeDirectoryPreserve = true;
+            # Root, to ask systemd; nothing else of root's.
+            CapabilityBoundingSet = "";
+            NoNewPrivileges = true;
+            PrivateDevices = true;
+            PrivateNetwork = true;
+            PrivateTmp = true;
+            ProtectHome = true;
+            ProtectSystem = "strict";
+            RestrictAddressFamilies = [ "AF_UNIX" ];
           };
         };
       })

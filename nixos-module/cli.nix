@@ -58,13 +58,19 @@ in
               exec systemd-run --quiet --collect --wait --pty --pipe --service-type=exec \
                   --setenv=PATH="$PATH" --setenv=TERM="''${TERM-dumb}" --property=WorkingDirectory="-$PWD" "$@"
           }
-          case "$*" in
-          *restore*--into*)
+          command="" into=""
+          for word in "$@"; do
+              case "$word" in
+              --into | --into=*) into=yes ;;
+              -*) ;;
+              *) command="''${command:-$word}" ;;
+              esac
+          done
+          if [ "$command" = restore ] && [ "$into" = yes ]; then
               # A directory for Postgres: only root can read backups and write there. Postgres itself fetches its log,
               # and these settings are what it may know.
               act ${wordsOf postgres} --setenv=TENON_CONFIG=/etc/tenon/wal.toml ${lib.getExe cfg.package} "$@"
-              ;;
-          esac
+          fi
           act ${wordsOf service} --setenv=TENON_CONFIG=/etc/tenon/tenon.toml ${lib.getExe cfg.package} "$@"
         '';
       })

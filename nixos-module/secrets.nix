@@ -57,6 +57,15 @@ let
 
   fileOf = name: cfg.secrets."${name}File";
   given = lib.filterAttrs (name: _: fileOf name != null) secrets;
+  # Every text in the settings.
+  texts =
+    value:
+    if builtins.isString value then [ value ]
+    else if builtins.isAttrs value then lib.concatMap texts (lib.attrValues value)
+    else if builtins.isList value then lib.concatMap texts value
+    else [ ];
+  hasPassword = text: builtins.match ".*://[^/@]*:[^/@]+@.*" text != null || builtins.match ".*[?&]password=.*" text != null;
+
   inStore = lib.filterAttrs (name: _: lib.hasPrefix builtins.storeDir (toString (fileOf name))) given;
 in
 {
@@ -111,6 +120,10 @@ in
           "storage.secret_access_key"
         ];
         message = "services.tenon.settings has a secret in it, which would be in the store, where everybody can read it. Use services.tenon.secrets.";
+      }
+      {
+        assertion = !lib.any hasPassword (texts cfg.settings);
+        message = "services.tenon: an address has a password in it, and would be in the store, where everybody can read it. Give the whole address as a file: services.tenon.secrets.databaseUrlFile, or redisUrlFile.";
       }
     ];
   };

@@ -61,7 +61,7 @@
         dead = json.loads(machine.succeed("tenon --json jobs list --state dead"))
         assert dead == [], dead
 
-    with subtest("only 80 and 443 can be reached from elsewhere"):
+    with subtest("nothing but 80 and 443 listens to others"):
         listening = [line.split() for line in machine.succeed("ss -Htlnu").splitlines()]
         outside = [(words[0], words[4]) for words in listening if not words[4].startswith(("127.", "[::1]"))]
         ports = {(kind, place.rsplit(":", 1)[1]) for kind, place in outside}
@@ -75,10 +75,14 @@
         pid = machine.get_unit_property("tenon.service", "MainPID")
         inside = f"nsenter -t {pid} -m setpriv --reuid=tenon --regid=tenon --clear-groups"
         machine.succeed(f"{inside} touch /var/lib/tenon/mine")
-        for place in ["/", "/etc", "/usr", "/var/lib", "/var/log", "/home", "/root", "/run"]:
-            machine.fail(f"{inside} touch {place}/not-mine")
+        # Not even root could, where the process is.
+        for place in ["/", "/etc", "/usr", "/var/lib", "/var/log", "/run"]:
+            said = machine.fail(f"nsenter -t {pid} -m touch {place}/not-mine 2>&1")
+            assert "Read-only file system" in said, said
+        machine.fail(f"nsenter -t {pid} -m touch /home/not-mine")
+        machine.fail(f"nsenter -t {pid} -m ls /root/.")
         machine.fail(f"{inside} cat /run/keys/signing")
-        machine.fail("runuser -u nobody -- cat /var/lib/tenon/files")
+        machine.fail("runuser -u nobody -- ls /var/lib/tenon/files")
         machine.fail("runuser -u nobody -- curl -sS --unix-socket /run/tenon/api.sock http://tenon/api/v1/health")
 
     with subtest("l43_a_secret_is_nowhere_but_in_its_file"):
@@ -119,7 +123,9 @@
             ask = "curl -sS -m 5 -o /dev/null --insecure --resolve tenon.test:443:192.168.1.1 https://tenon.test/"
             machine.succeed(ask)
             for unit in UNITS:
-                machine.fail(f"echo $$ > {GROUP}/{unit}/cgroup.procs; {ask}")
+                inside = f"echo $$ > {GROUP}/{unit}/cgroup.procs"
+                machine.succeed(f"{inside}; curl -fsS -m 5 -o /dev/null 127.0.0.1:9464/health")
+                machine.fail(f"{inside}; {ask}")
 
     with subtest("it stops in order"):
         machine.succeed("systemctl stop tenon.target")

@@ -40,6 +40,12 @@
         machine.succeed("stat -c %a /run/tenon/api.sock | grep -x 666")
         client(machine, "call", "ada", "GET", "/me")
 
+    with subtest("a reload takes over what it can, in the same process"):
+        pid = machine.get_unit_property("tenon.service", "MainPID")
+        machine.succeed("systemctl reload tenon.service")
+        machine.wait_until_succeeds("journalctl -o cat -u tenon.service | grep 'Took over log.level'")
+        assert machine.get_unit_property("tenon.service", "MainPID") == pid
+
     with subtest("a live connection is told to come back"):
         in_background(machine, "ears", "listen", "ada", f"project:{project['id']}", "/tmp/frames", "--count", "1000000")
         machine.wait_until_succeeds("grep subscribed /tmp/frames")

@@ -63,8 +63,8 @@ packages
     generate = name: value: file name (toml.write value);
   };
 
-  # A check passes its file through.
-  runCommand = name: environment: _: environment.file or (file name "");
+  # A check passes its file through, and says what it would run.
+  runCommand = name: environment: command: (environment.file or (file name "")) // { inherit command; };
 
   writeShellApplication =
     { name, text, ... }:

@@ -45,6 +45,11 @@ in
   executables = map placeOf scripts;
   inherit (rendered) links;
 
+  # What is run while the system is built, for each file that comes of it.
+  builds = lib.mapAttrs' (name: entry: lib.nameValuePair "etc/${name}" entry.source.command) (
+    lib.filterAttrs (_: entry: entry.source ? command) config.environment.etc
+  );
+
   inherit (config.users) users groups;
   inherit (config.networking) hosts;
   ports = config.networking.firewall.allowedTCPPorts;

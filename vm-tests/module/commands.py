@@ -1,4 +1,5 @@
-"""The commands that the pages for administrators show are run by a scenario, or by a test that runs the page whole."""
+"""The `tenon` commands in blocks of the pages for administrators are run by a scenario, with their options, or by a test that
+runs the `sh` blocks of the page."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ COMMAND = re.compile(r"(?<![\w./-])tenon (?![-\w]+\.(?:service|target|timer|sock
 SUBCOMMAND = re.compile(r"[a-z][a-z-]*")
 
 WHOLE = {"debian.md", "jobs.md", "maintenance.md", "observability.md", "tour.md"}
-"""Pages whose commands are run as they stand there: the first by its scenario, the others by tests of the program."""
+"""Pages that are run as they stand there: the first by its scenario, of the others the `sh` blocks by tests of the program."""
 
 GROUPS = {"backup", "config", "jobs", "maintenance", "queue", "restore", "storage", "token", "user", "wal"}
 """Words that another word may follow which belongs to the command."""

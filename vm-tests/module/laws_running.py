@@ -108,6 +108,15 @@ def changed_settings_restart_everything(plans: dict[str, Plan]) -> None:
         demand("tenon.toml" in unit.one("X-Restart-Triggers"), f"{of(plan, unit)} keeps old settings")
 
 
+def settings_are_checked_while_the_system_is_built(plans: dict[str, Plan]) -> None:
+    """What cannot work is refused then, and the machine goes on as it was."""
+    for plan in plans.values():
+        for path in plan.files:
+            if path.startswith("etc/tenon/") and path.endswith(".toml"):
+                command = plan.content["builds"].get(path, "")
+                demand("/bin/tenon config check " in command, f"{path} of {plan.name} is built unchecked")
+
+
 LAWS = (
     each_role_runs_its_command,
     everything_starts_with_the_machine,
@@ -120,4 +129,5 @@ LAWS = (
     a_switch_makes_changed_sockets_anew,
     a_switch_lets_backups_finish,
     changed_settings_restart_everything,
+    settings_are_checked_while_the_system_is_built,
 )

@@ -27,6 +27,7 @@ def checks() -> dict[str, Callable[[], None]]:
         "nginx takes its site": nginx_takes_its_site,
         "Prometheus takes its configuration": prometheus_takes_its_configuration,
         "tenon takes every file of settings": tenon_takes_every_file,
+        "a wrong setting ends the build of the system": a_wrong_setting_ends_the_build,
         "the queues of the module are those of tenon": the_queues_are_those_of_tenon,
         "no content of a secret is anywhere": no_content_of_a_secret_is_anywhere,
     }
@@ -159,12 +160,25 @@ def tenon_takes_every_file() -> None:
                 _run(tenon, "config", "check", file.name)
             except Failed as problem:
                 raise Failed(f"{path} of {name}: {problem}") from problem
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-        file.write(all_plans()["minimal"].settings.replace("public_url", "public_ulr"))
-        file.flush()
-        done = subprocess.run([tenon, "config", "check", file.name], capture_output=True, text=True, check=False)
-        if done.returncode != 2 or "did you mean public_url" not in done.stderr:
-            raise Failed("a key that does not exist would be built into a system")
+
+
+def a_wrong_setting_ends_the_build() -> None:
+    """The command of the derivation, as it stands there: a good file comes out as it went in, of a wrong one nothing does."""
+    plan = all_plans()["minimal"]
+    [path] = plan.content["builds"]
+    command = re.sub(r"/nix/store/\S+/bin/tenon", _program(), plan.content["builds"][path])
+    for text, well in ((plan.settings, True), (plan.settings.replace("public_url", "public_ulr"), False)):
+        with tempfile.TemporaryDirectory() as directory:
+            file, out = Path(directory, "file"), Path(directory, "out")
+            file.write_text(text)
+            done = subprocess.run(
+                ["sh", "-e", "-c", command], cwd=directory, env=os.environ | {"file": str(file), "out": str(out)},
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if well and not (done.returncode == 0 and out.read_text() == text):
+                raise Failed(f"a good file is not built: {done.stderr.strip()}")
+            if not well and (done.returncode == 0 or out.exists() or "did you mean public_url" not in done.stderr):
+                raise Failed("a key that does not exist would be built into a system")
 
 
 def the_queues_are_those_of_tenon() -> None:

@@ -75,6 +75,16 @@ in
       caFile = "/etc/ssl/our-authority.pem";
     };
   };
+  a-password-in-an-address-of-redis = refused "an address has a password in it" {
+    redis = {
+      createLocally = false;
+      url = "redis://:hunter2@10.0.0.7:6379/0";
+    };
+  };
+  a-password-in-an-address-of-a-database = refused "an address has a password in it" {
+    database.createLocally = false;
+    settings.database.url = "postgres://tenon@db.example.org/tenon?password=hunter2";
+  };
   a-password-in-the-url-and-beside-it = refused "has the password in it already" {
     database.createLocally = false;
     secrets = {

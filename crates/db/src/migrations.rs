@@ -135,10 +135,11 @@ async fn check_server(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> 
             .get_result(conn)
             .await
             .map_err(Error::from)?;
-    if server.version < MIN_POSTGRES {
-        return Err(MigrateError::PostgresTooOld { found: server.version });
-    }
-    Ok(())
+    refuse_old(server.version)
+}
+
+const fn refuse_old(found: i32) -> Result<(), MigrateError> {
+    if found < MIN_POSTGRES { Err(MigrateError::PostgresTooOld { found }) } else { Ok(()) }
 }
 
 async fn refuse_newer(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> {
@@ -213,4 +214,16 @@ async fn applied(conn: &mut AsyncPgConnection) -> Result<Vec<String>, MigrateErr
             .await
             .map_err(Error::from)?;
     Ok(rows.into_iter().map(|r| r.version).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refuse_old;
+
+    #[test]
+    fn an_old_server_is_refused_with_what_it_is_and_what_is_needed() {
+        let refused = refuse_old(13).unwrap_err().to_string();
+        assert_eq!(refused, "PostgreSQL 13 is too old: Tenon needs 14 or newer");
+        refuse_old(14).unwrap();
+    }
 }

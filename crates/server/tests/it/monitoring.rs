@@ -13,13 +13,14 @@ use crate::{
 };
 
 /// What Prometheus adds, and what exporters tell that are not ours: the page names each exporter.
-const NOT_OURS: [&str; 9] = [
+const NOT_OURS: [&str; 10] = [
     "up",
     "node_cpu_seconds_total",
     "node_filesystem_avail_bytes",
     "node_filesystem_size_bytes",
     "pg_settings_max_connections",
     "pg_stat_activity_count",
+    "pg_stat_archiver_archived_count",
     "pg_stat_archiver_failed_count",
     "redis_memory_max_bytes",
     "redis_memory_used_bytes",
