@@ -81,7 +81,15 @@ in
     front.succeed("runuser -u postgres -- psql -c \"alter role tenon password 'open-sesame'\"")
 
     with subtest("l35_two_machines_migrate_at_once_and_one_does"):
+        # Neither begins before both want to.
+        locks = "runuser -u postgres -- psql -Atqc \"select count(*) from pg_locks where locktype = 'advisory' and"
+        hold = "-c \"select pg_advisory_lock(x'74656e6f6e000001'::bigint)\" -c 'select pg_sleep(600)'"
+        front.succeed(f"systemd-run --quiet --unit=hold --setenv=PATH=$PATH runuser -u postgres -- psql {hold} tenon")
+        front.wait_until_succeeds(f"{locks} granted\" tenon | grep -x 1")
         start_all()
+        front.wait_until_succeeds(f"{locks} not granted\" tenon | grep -x 2")
+        terminate = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted"
+        front.succeed(f"runuser -u postgres -- psql -Atqc \"{terminate}\" tenon")
         for server in servers:
             server.wait_for_unit("tenon-migrate.service")
             server.wait_for_unit("tenon.service")

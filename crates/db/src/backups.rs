@@ -257,6 +257,7 @@ pub async fn forget_recovery(conn: &mut AsyncPgConnection) -> Result<()> {
 
 /// Gathers statistics anew, without which a restored database is slow.
 pub async fn analyze(conn: &mut AsyncPgConnection) -> Result<()> {
+    at_leisure(conn).await?;
     Ok(conn.batch_execute("ANALYZE").await?)
 }
 
@@ -278,9 +279,9 @@ pub async fn is_encrypted(conn: &mut AsyncPgConnection) -> Result<bool> {
     Ok(row.truth)
 }
 
-/// Lets a connection be silent for as long as it takes, whatever the server's settings say.
-pub async fn may_idle(conn: &mut AsyncPgConnection) -> Result<()> {
-    Ok(conn.batch_execute("SET idle_session_timeout = 0").await?)
+/// Lets what is done over a connection take as long as it takes, and the connection be silent for as long.
+pub async fn at_leisure(conn: &mut AsyncPgConnection) -> Result<()> {
+    Ok(conn.batch_execute("SET statement_timeout = 0; SET idle_session_timeout = 0").await?)
 }
 
 /// Where the server is in its write-ahead log, such as `0/3000138`.

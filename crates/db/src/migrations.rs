@@ -4,7 +4,7 @@
 //! than taken for applied.
 
 use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_types as st};
-use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::{error::Error, locks::Lock, pool::Db};
@@ -77,6 +77,10 @@ struct Server {
 pub async fn run(db: &Db) -> Result<Vec<String>, MigrateError> {
     let mut conn = db.dedicated().await?;
     check_server(&mut conn).await?;
+    // Whoever waits for another, or rewrites a large table, takes as long as it takes.
+    conn.batch_execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
+        .await
+        .map_err(Error::from)?;
     diesel::sql_query("SELECT pg_advisory_lock($1)")
         .bind::<st::BigInt, _>(LOCK)
         .execute(&mut conn)

@@ -97,7 +97,7 @@ impl Alone {
     /// Waits for the right for as long as `patience`, while somebody else has it.
     async fn with(db: &Db, patience: Duration) -> anyhow::Result<Self> {
         let mut conn = db.dedicated().await.context("the database could not be reached")?;
-        backups::may_idle(&mut conn).await?;
+        backups::at_leisure(&mut conn).await?;
         let began = Instant::now();
         while !backups::try_lock(&mut conn).await? {
             anyhow::ensure!(

@@ -1,10 +1,13 @@
 //! `schema.rs` says what a migrated database has, and migrations are safe to run.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use diesel::{QueryableByName, sql_types as st};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
-use tenon_db::migrations::{self, MigrateError};
+use tenon_db::{
+    Db, DbConfig,
+    migrations::{self, MigrateError},
+};
 use tenon_testkit::TestDb;
 
 #[derive(QueryableByName)]
@@ -65,6 +68,31 @@ async fn l35_two_processes_that_migrate_at_once_do_it_once() {
     applied.sort_unstable();
     assert_eq!(applied, [0, migrations::known().unwrap().len()]);
     migrations::check(db.db()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_another_that_migrates_waits_as_long_as_it_takes() {
+    let db = TestDb::empty().await;
+    let mut other = db.db().dedicated().await.unwrap();
+    other.batch_execute("SELECT pg_advisory_lock(x'74656e6f6e000001'::bigint)").await.unwrap();
+    let hasty = DbConfig { statement_timeout: Duration::from_millis(50), ..DbConfig::new(db.url()) };
+    let hasty = Db::open(hasty);
+    // Until it has waited for longer than a statement may take.
+    let holding = async {
+        other
+            .batch_execute(
+                "DO $$ BEGIN
+                   WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+                                     AND wait_event = 'advisory' AND clock_timestamp() - query_start > '200 ms')
+                   LOOP PERFORM pg_sleep(0.01); PERFORM pg_stat_clear_snapshot(); END LOOP;
+                 END $$",
+            )
+            .await
+            .unwrap();
+        drop(other);
+    };
+    let (applied, ()) = tokio::join!(migrations::run(&hasty), holding);
+    assert_eq!(applied.unwrap(), migrations::known().unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -274,6 +274,8 @@ impl Place {
             .dedicated()
             .await
             .context("cannot connect to the database postgres, from which databases are made and renamed")?;
+        // A large database is not dropped in a moment.
+        backups::at_leisure(&mut admin).await?;
         let server = backups::server(&mut admin).await?;
         let major = u32::try_from(server.major).context("the server does not say its version")?;
         anyhow::ensure!(
