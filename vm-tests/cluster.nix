@@ -160,8 +160,11 @@ in
         two.wait_until_succeeds("curl -fsS -m 3 127.0.0.1:9464/readiness")
         client(front, "call", "ada", "GET", "/me")
 
-    with subtest("the machine that died comes back by itself"):
+    with subtest("l45_the_machine_that_died_comes_back_before_its_database_and_by_itself"):
+        front.succeed("systemctl stop postgresql.service")
         one.start()
+        one.wait_until_succeeds("test $(systemctl show -p NRestarts --value tenon-migrate.service) -ge 2")
+        front.succeed("systemctl start postgresql.target")
         one.wait_for_unit("tenon.service")
         one.wait_until_succeeds("curl -fsS 127.0.0.1:9464/readiness")
         front.wait_until_succeeds("python3 /etc/tenon-test/client.py --url http://one:8080 call ada GET /me")

@@ -20,6 +20,7 @@ def checks() -> dict[str, Callable[[], None]]:
     return {
         "the source of the package is whole": its_source_is_whole,
         "the package is built for packages": it_is_built_for_packages,
+        "l44_no_hash_of_a_dependency_can_go_stale": l44_no_hash_of_a_dependency_can_go_stale,
         "no Nix is dead": no_nix_is_dead,
     }
 
@@ -51,6 +52,16 @@ def its_source_is_whole() -> None:
         )  # fmt: skip
         if done.returncode != 0:
             raise Failed(done.stderr.strip()[-600:])
+
+
+def l44_no_hash_of_a_dependency_can_go_stale() -> None:
+    """The lock file has them all: none is repeated in Nix, where nobody would renew it, and none is missing."""
+    package = (MODULE / "package.nix").read_text()
+    if "cargoLock.lockFile = ../Cargo.lock;" not in package or re.search(r"cargoHash|outputHashes|sha256", package):
+        raise Failed("the package has hashes of its own")
+    for locked in tomllib.loads((REPOSITORY / "Cargo.lock").read_text())["package"]:
+        if "source" in locked and not (locked["source"].startswith("registry+") and locked.get("checksum")):
+            raise Failed(f"{locked['name']} {locked['version']} is locked without its hash")
 
 
 def it_is_built_for_packages() -> None:
