@@ -87,6 +87,26 @@ async fn a_store_that_is_busy_for_a_moment_is_asked_again() {
 }
 
 #[tokio::test]
+async fn an_upload_of_many_parts_arrives_whole_whatever_their_size() {
+    use futures_util::{StreamExt, TryStreamExt, stream};
+    use tenon_core::ports::blob::Key;
+    let server = services::s3::Server::start().await;
+    server.create_bucket("tenon");
+    let bytes: Vec<u8> =
+        (0..17_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    for size in ["0", "5"] {
+        let store = connect(with_parts(&server, size)).await.unwrap();
+        let key = Key::parse(&format!("parts/{size}")).unwrap();
+        let pieces: Vec<_> = bytes.chunks(300_000).map(|piece| Ok(piece.to_vec().into())).collect();
+        store.put(&key, "application/octet-stream", stream::iter(pieces).boxed()).await.unwrap();
+        let read: Vec<_> = store.get(&key, None).await.unwrap().try_collect().await.unwrap();
+        assert!(read.concat() == bytes, "with parts of {size} MiB");
+    }
+    let refused = connect(with_parts(&server, "4")).await.map(drop).unwrap_err();
+    assert_eq!(refused.to_string(), "The parts of uploads to S3 have 5 to 1024 MiB, and part_size_mib is 4.");
+}
+
+#[tokio::test]
 async fn a_directory_that_cannot_be_written_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
@@ -124,6 +144,11 @@ fn s3_config_at(endpoint: &str, bucket: &str) -> Config {
         "secret_access_key": services::s3::Server::SECRET_ACCESS_KEY,
         "path_style": "true",
     }))
+}
+
+fn with_parts(server: &services::s3::Server, mebibytes: &str) -> Config {
+    let Config::S3(s3) = s3_config(server, "tenon") else { panic!("it is of S3") };
+    Config::S3(tenon_adapters::blob::S3Config { part_size_mib: mebibytes.parse().unwrap(), ..s3 })
 }
 
 fn config(json: serde_json::Value) -> Config {
