@@ -78,7 +78,7 @@ in
           };
           tenon-base-backup = task.service {
             description = "Tenon base backup";
-            command = "backup base --unless-younger 1d --wait 6h";
+            command = "backup base --unless-younger 20h --wait 6h";
           };
         }
         (mkIf backup.drill.enable {
@@ -90,7 +90,8 @@ in
       ];
       systemd.timers = mkMerge [
         {
-          # The first one soon, for until then no moment can be restored; after a start there mostly is one.
+          # The first one soon, for until then no moment can be restored. One that a start of the machine calls for is made only when
+          # the last is not of today, and one of each day still is.
           tenon-base-backup = lib.recursiveUpdate (task.timer "Tenon base backups" pointInTime.schedule) {
             timerConfig.OnActiveSec = "15min";
           };

@@ -10,7 +10,7 @@ COMMANDS = {
     "migrate": "migrate",
     "backup": "backup create --wait 6h",
     "restore-drill": "backup drill",
-    "base-backup": "backup base --unless-younger 1d --wait 6h",
+    "base-backup": "backup base --unless-younger 20h --wait 6h",
     "log-drill": "backup drill --to-latest",
 }
 """What each role runs."""

@@ -53,7 +53,7 @@ pub(super) async fn files(
     seek(db, storage, target, manifests, true).await
 }
 
-/// The same without touching the storage: those that a backup lists count as restored.
+/// The same without touching the storage: those that a backup has count as restored.
 pub(super) async fn account_for(
     db: &Db,
     storage: &Arc<dyn BlobStore>,
