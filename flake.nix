@@ -44,6 +44,7 @@
             caddy
             chromium
             nodejs
+            openssl
             postgresql
             prometheus
             python3
@@ -93,6 +94,7 @@
           package = tenon;
           clippy = cargo "clippy" [ pkgs.clippy ] "clippy --offline --workspace --all-targets -- -D warnings";
           tests = cargo "tests" (with pkgs; [
+            openssl
             postgresql
             redis
           ]) "test --offline --workspace";

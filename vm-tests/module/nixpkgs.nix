@@ -36,7 +36,7 @@
           named = name: make { inherit name; };
           pkgs = lib.genAttrs [
             "cacert" "caddy" "cargo" "cargo-deny" "cargo-nextest" "chromium" "clippy" "deadnix" "just" "nixfmt"
-            "nixfmt-tree" "nodejs" "postgresql" "prometheus" "python3" "redis" "rust-analyzer" "rustc" "rustfmt"
+            "nixfmt-tree" "nodejs" "openssl" "postgresql" "prometheus" "python3" "redis" "rust-analyzer" "rustc" "rustfmt"
           ] named // {
             inherit lib;
             stdenv.hostPlatform.system = system;
