@@ -92,10 +92,19 @@ impl ProjectAccess {
             Err(Error::Forbidden(permission.as_str()))
         }
     }
+    /// Refuses to change a project that is archived.
+    pub fn refuse_archived(&self) -> Result<()> {
+        if self.place.archived_at.is_some() { Err(archived()) } else { Ok(()) }
+    }
     /// Refuses those who lack `permission` to see a thing, as if the thing were not there.
     pub fn see(&self, permission: ProjectPermission, what: &'static str) -> Result<()> {
         if self.place.permissions.has(permission) { Ok(()) } else { Err(Error::NotFound(what)) }
     }
+}
+
+/// An archived project is read-only.
+pub(crate) fn archived() -> Error {
+    Error::conflict("project-archived", "This project is archived, so it is read-only. Un-archive it first.")
 }
 
 /// The caller in a project; a project that they are not in, or that is in the trash, is not found.

@@ -136,7 +136,8 @@ async fn may_attach(app: &App, caller: &Caller, project: ProjectId, story: &Stor
     let mut conn = app.read().await?;
     let access = access::project(app, &mut conn, caller, project).await?;
     visible(&mut conn, &access, story).await?;
-    access.allow(P::ModifyStory)
+    access.allow(P::ModifyStory)?;
+    access.refuse_archived()
 }
 
 /// What is known of a file whose content is stored.

@@ -11,7 +11,7 @@ use tenon_core::{
     ids::{InvitationId, UserId},
     invitations::{
         GivenRole, Invitation, InvitationStatus, Invited, InvitedTo, Invitee, MAX_PER_CALL, MAX_SENDS,
-        NewInvitation, Place, link_ttl, resend_pause,
+        NewInvitation, Place, PlaceRights, link_ttl, resend_pause,
     },
     jobs::{LinkInvitations, MailKind, SendMail},
     page::{Items, Page},
@@ -33,20 +33,20 @@ use crate::{
     versions::refuse_stale,
 };
 
-/// Who invites, and whether they may invite owners.
+/// Who invites, and what they may do in the place.
 struct Host {
     person: Person,
-    is_owner: bool,
+    rights: PlaceRights,
 }
 
 impl Host {
     fn of_workspace(access: WorkspaceAccess) -> Result<Self> {
         access.allow(WorkspacePermission::CreateModifyMember)?;
-        Ok(Self { is_owner: access.role == WorkspaceRole::Owner, person: access.person })
+        Ok(Self { rights: PlaceRights::Workspace(access.role), person: access.person })
     }
     fn of_project(access: ProjectAccess) -> Result<Self> {
         access.allow(ProjectPermission::CreateModifyMember)?;
-        Ok(Self { is_owner: access.place.is_owner, person: access.person })
+        Ok(Self { rights: PlaceRights::Project(access.place.rights()), person: access.person })
     }
     async fn reading(app: &App, conn: &mut Connection, caller: &Caller, place: Place) -> Result<Self> {
         match place {
@@ -185,14 +185,13 @@ pub async fn revoke(
         refuse_answered(&stored.invitation)?;
         stored.invitation.status = InvitationStatus::Revoked;
         stored.invitation.version += 1;
-        stored.link = None;
         update(tx, stored).await?;
         Ok(())
     })
     .await
 }
 
-/// Changes the role that a pending invitation gives.
+/// Changes the role that a pending invitation gives. From then on it is the caller's, as is what it gives.
 pub async fn change_role(
     app: &App,
     caller: &Caller,
@@ -212,6 +211,7 @@ pub async fn change_role(
         }
         stored.invitation.to = to;
         stored.invitation.role_slug = role_slug;
+        stored.invitation.invited_by = Some(host.person.as_ref());
         stored.invitation.version += 1;
         update(tx, stored).await
     })
@@ -221,6 +221,15 @@ pub async fn change_role(
 /// The token of a mailed link: derived, so that neither the row nor the mail's job holds it.
 pub fn token(keys: &Keys, invitation: InvitationId, send: i32) -> String {
     keys.derive("invitation", &[invitation.uuid().as_bytes(), &send.to_be_bytes()])
+}
+
+/// The invitation was taken back, or its sender may no longer send it.
+pub(crate) fn withdrawn() -> Error {
+    Error::conflict(
+        "invitation-withdrawn",
+        "This invitation is no longer good: it was taken back, or who sent it may no longer invite people there. Ask \
+         for a new one.",
+    )
 }
 
 /// Tells the place's log that an invitation changed.
@@ -283,7 +292,7 @@ fn is_for(invitee: &Invitee, account: &Account) -> bool {
     }
 }
 
-/// What a given role means in a place. Only owners invite owners.
+/// What a given role means in a place. Nobody invites to more than they hold.
 async fn role(
     conn: &mut Connection,
     host: &Host,
@@ -300,13 +309,12 @@ async fn role(
     };
     match (place, given) {
         (Place::Workspace(workspace_id), GivenRole::Workspace(role)) => {
-            let actor = if host.is_owner { WorkspaceRole::Owner } else { WorkspaceRole::Admin };
-            policy::may_change_workspace_role(actor, WorkspaceRole::ReadonlyMember, role)?;
+            policy::may_invite(host.rights, PlaceRights::Workspace(role))?;
             Ok((InvitedTo::Workspace { workspace_id, role }, role.as_str().to_owned()))
         }
         (Place::Project(project_id), GivenRole::Project(role_id)) => {
             let role = project_roles::find(conn, project_id, role_id).await?.ok_or_else(unknown)?;
-            policy::may_change_project_role(host.is_owner, false, role.is_owner)?;
+            policy::may_invite(host.rights, PlaceRights::Project(role.rights()))?;
             let project = projects::find(conn, project_id).await?.ok_or(Error::NotFound("project"))?;
             let workspace_id = project.workspace_id;
             Ok((InvitedTo::Project { workspace_id, project_id, role_id }, role.slug))
@@ -352,6 +360,10 @@ async fn blank(tx: &mut Tx<'_>, host: &Host, place: Place) -> Result<Stored> {
 
 fn reopen(stored: &mut Stored, host: &Host, to: InvitedTo, role_slug: String) {
     let invitation = &mut stored.invitation;
+    if invitation.status == InvitationStatus::Revoked {
+        // The link of what was withdrawn does not come back with it.
+        stored.link = None;
+    }
     if invitation.status == InvitationStatus::Accepted {
         // Came, and went again: this is a new invitation, with a new budget of mails.
         invitation.sent_count = 0;

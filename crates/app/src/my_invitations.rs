@@ -20,7 +20,10 @@ use tenon_db::{
 };
 use uuid::Uuid;
 
-use crate::{App, Tx, access, crypto, invitations::record_update};
+use crate::{
+    App, Tx, access, crypto, delegations,
+    invitations::{record_update, withdrawn},
+};
 
 /// The caller's pending invitations, oldest first; how many, when `count`.
 pub async fn list(
@@ -40,6 +43,7 @@ pub async fn list(
 pub async fn preview(app: &App, token: &str) -> Result<Preview> {
     let mut conn = app.read().await?;
     let stored = of_link(app, &mut conn, crypto::hash_token(token)).await?;
+    delegations::refuse_unfounded(&mut conn, stored.invitation.id).await?;
     Ok(Preview {
         is_project: stored.invitation.to.project_id().is_some(),
         place_name: stored.invitation.place_name,
@@ -83,8 +87,21 @@ async fn by_id(app: &App, id: InvitationId) -> Result<Stored> {
     rows::find(&mut conn, id).await?.ok_or(Error::NotFound("invitation"))
 }
 
+/// The pending invitation of a mailed link. Whoever holds the link of one that was withdrawn is told so.
 async fn of_link(app: &App, conn: &mut Connection, hash: TokenHash) -> Result<Stored> {
-    rows::of_link(conn, hash, app.now()).await?.ok_or(Error::NotFound("invitation"))
+    let stored = rows::of_link(conn, hash, app.now()).await?.ok_or(Error::NotFound("invitation"))?;
+    refuse_ended(stored.invitation.status)?;
+    Ok(stored)
+}
+
+fn refuse_ended(status: InvitationStatus) -> Result<()> {
+    match status {
+        InvitationStatus::Pending => Ok(()),
+        InvitationStatus::Revoked => Err(withdrawn()),
+        InvitationStatus::Accepted | InvitationStatus::Denied => {
+            Err(Error::conflict("invitation-not-pending", "This invitation was answered already."))
+        }
+    }
 }
 
 async fn answer(
@@ -103,14 +120,10 @@ async fn answer(
         let mut stored =
             rows::find(tx.conn(), found.invitation.id).await?.ok_or(Error::NotFound("invitation"))?;
         refuse_foreign(tx, &stored, me, link).await?;
-        if stored.invitation.status != InvitationStatus::Pending {
-            return Err(Error::conflict(
-                "invitation-not-pending",
-                "This invitation was answered or taken back.",
-            ));
-        }
+        refuse_ended(stored.invitation.status)?;
         stored.user_id = Some(me);
         if status == InvitationStatus::Accepted {
+            delegations::refuse_unfounded(tx.conn(), stored.invitation.id).await?;
             enter(tx, &stored, me).await?;
         }
         settle(tx, stored, status).await
@@ -153,6 +166,9 @@ async fn enter(tx: &mut Tx<'_>, stored: &Stored, me: UserId) -> Result<()> {
             if project_members::find(tx.conn(), project_id, me).await?.is_none() {
                 let project =
                     projects::find(tx.conn(), project_id).await?.ok_or(Error::NotFound("invitation"))?;
+                if project.archived_at.is_some() {
+                    return Err(access::archived());
+                }
                 crate::project_members::join(tx, &project, me, role_id).await?;
             }
         }
@@ -166,7 +182,9 @@ async fn accept_workspace_too(tx: &mut Tx<'_>, stored: &Stored, me: UserId) -> R
     let pending = rows::of_person_in(tx.conn(), stored.invitation.to.workspace_id(), me).await?;
     let mut best = WorkspaceRole::ReadonlyMember;
     for other in pending {
-        if let InvitedTo::Workspace { role, .. } = other.invitation.to {
+        if let InvitedTo::Workspace { role, .. } = other.invitation.to
+            && delegations::is_good(tx.conn(), other.invitation.id).await?
+        {
             best = best.max(role);
             settle(tx, Stored { user_id: Some(me), ..other }, InvitationStatus::Accepted).await?;
         }

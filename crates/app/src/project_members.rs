@@ -7,13 +7,13 @@ use tenon_core::{
     ids::{ProjectId, RoleId, UserId},
     members::{Left, MemberRemoved, ProjectMember, ProjectRoleChanged},
     page::{Items, Page, TimeKey},
-    permissions::ProjectPermission as P,
+    permissions::{ProjectPermission as P, Rights},
     projects::Project,
     roles::ProjectRole,
 };
 use tenon_db::{Connection, project_members as rows, project_roles};
 
-use crate::{App, Tx, access, policy, project_roles::find as find_role, versions::refuse_stale};
+use crate::{App, Tx, access, ownership, policy, project_roles::find as find_role, versions::refuse_stale};
 
 /// The people of a project, in order of arrival; how many, when `count`.
 pub async fn list(
@@ -37,7 +37,7 @@ pub async fn get(app: &App, caller: &Caller, project: ProjectId, person: UserId)
     find(&mut conn, project, person).await
 }
 
-/// Gives a person another role. Only owners touch owners or make one, and one owner stays.
+/// Gives a person another role, within what the caller holds. Only owners touch owners or make one, and one owner stays.
 pub async fn change_role(
     app: &App,
     caller: &Caller,
@@ -55,7 +55,7 @@ pub async fn change_role(
         let to = project_roles::find(tx.conn(), project, role).await?.ok_or_else(|| {
             Error::invalid("/role_id", "unknown-role", "There is no such role in this project.")
         })?;
-        policy::may_change_project_role(access.place.is_owner, from.is_owner, to.is_owner)?;
+        policy::may_grant(access.place.rights(), from.rights(), to.rights())?;
         refuse_stale("member", expected, member.version, &member)?;
         if from.id == to.id {
             return Ok(member);
@@ -86,7 +86,7 @@ pub async fn remove(
         let member = find(tx.conn(), project, person).await?;
         access.allow(P::DeleteMember)?;
         let role = find_role(tx.conn(), project, member.role_id).await?;
-        policy::may_change_project_role(access.place.is_owner, role.is_owner, false)?;
+        policy::may_grant(access.place.rights(), role.rights(), Rights::NONE)?;
         refuse_stale("member", expected, member.version, &member)?;
         if role.is_owner {
             refuse_last_owner(tx.conn(), project, person).await?;
@@ -114,6 +114,7 @@ pub async fn leave(app: &App, caller: &Caller, project: ProjectId, successor: Op
                     "This person is not in the project.",
                 ));
             }
+            ownership::active(tx.conn(), "/successor", heir).await?;
             let owner = find_role(tx.conn(), project, access.place.role_id).await?;
             make_owner(tx, &owner, heir).await?;
         }

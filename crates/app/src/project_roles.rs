@@ -7,7 +7,7 @@ use tenon_core::{
     changes::{Change, Kind, Stream},
     ids::{ProjectId, RoleId},
     members::ProjectRoleChanged,
-    permissions::{ProjectPermission as P, ProjectPermissions},
+    permissions::{ProjectPermission as P, ProjectPermissions, Rights},
     roles::{NewRole, ProjectRole, RolePatch},
 };
 use tenon_db::{Connection, project_roles as rows};
@@ -35,6 +35,8 @@ pub async fn create(app: &App, caller: &Caller, project: ProjectId, new: NewRole
         let access = tx.project(caller, project).await?;
         access.allow(P::CreateModifyDeleteRole)?;
         refuse_broken(new.permissions)?;
+        let rights = Rights { is_owner: false, permissions: new.permissions };
+        policy::may_grant(access.place.rights(), Rights::NONE, rights)?;
         let present = rows::of_project(tx.conn(), project).await?;
         let slug = free_slug(&new, &present);
         let role = ProjectRole {
@@ -78,6 +80,7 @@ pub async fn patch(
         if let Some(permissions) = patch.permissions {
             refuse_broken(permissions)?;
             role.permissions = permissions;
+            policy::may_grant(access.place.rights(), old.rights(), role.rights())?;
         }
         if role != old {
             role.version += 1;
@@ -122,7 +125,9 @@ pub async fn delete(
                 .rfind(|r| r.id != id && !r.editable)
                 .ok_or_else(|| Error::internal("a project has no built-in roles"))?,
         };
-        policy::may_change_project_role(access.place.is_owner, false, move_to.is_some() && target.is_owner)?;
+        if move_to.is_some() {
+            policy::may_grant(access.place.rights(), role.rights(), target.rights())?;
+        }
         for person in rows::move_members(tx.conn(), id, target.id).await? {
             let change = ProjectRoleChanged::to(target, person);
             tx.record(stream, Change::new(Kind::MemberRoleChanged, person, change))?;

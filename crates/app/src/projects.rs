@@ -112,7 +112,7 @@ pub(crate) async fn make(
     Ok((project, role))
 }
 
-/// Changes a project's fields, its key, or whether it is put aside.
+/// Changes a project's fields, its key, or whether it is archived. An archived one is changed only by un-archiving it.
 pub async fn patch(
     app: &App,
     caller: &Caller,
@@ -122,7 +122,7 @@ pub async fn patch(
 ) -> Result<ProjectWithRole> {
     let stream = Stream::Project(id);
     app.write(&[stream], &caller.correlation_id, async |tx| {
-        let access = tx.project(caller, id).await?;
+        let access = tx.project_even_archived(caller, id).await?;
         access.allow(P::ModifyProject)?;
         let mut view =
             rows::with_role(tx.conn(), access.person.id, id).await?.ok_or(Error::NotFound("project"))?;
@@ -132,6 +132,9 @@ pub async fn patch(
         let project = &mut view.project;
         apply(project, &patch, now);
         if *project != old {
+            if old.archived_at.is_some() && project.archived_at.is_some() {
+                return Err(access::archived());
+            }
             project.version += 1;
             rows::update(tx.conn(), project).await.map_err(refuse_taken_key)?;
             tx.record(stream, Change::new(Kind::ProjectUpdated, id, &*project).with_before(&old))?;
@@ -161,7 +164,7 @@ fn apply(project: &mut Project, patch: &ProjectPatch, now: tenon_core::Time) {
 pub async fn delete(app: &App, caller: &Caller, id: ProjectId, expected: Option<i64>) -> Result<()> {
     let stream = Stream::Project(id);
     app.write(&[stream], &caller.correlation_id, async |tx| {
-        let access = tx.project(caller, id).await?;
+        let access = tx.project_even_archived(caller, id).await?;
         access.allow(P::DeleteProject)?;
         let mut project = rows::find(tx.conn(), id).await?.ok_or(Error::NotFound("project"))?;
         refuse_stale("project", expected, project.version, &project)?;

@@ -12,12 +12,13 @@ use tenon_core::{
     changes::{Change, Kind, Stream},
     ids::{TokenId, UserId},
     page::{Items, Page},
+    permissions::Rights,
     secrets::Secret,
-    tokens::{NewToken, TOKEN_PREFIX, Token},
+    tokens::{NewToken, Scopes, TOKEN_PREFIX, Token},
 };
 use uuid::Uuid;
 
-use crate::{App, Tx, access, crypto, me};
+use crate::{App, Tx, access, crypto, me, policy};
 
 /// The most a person may have.
 const MAX_TOKENS: i64 = 100;
@@ -96,6 +97,9 @@ fn refuse_useless(app: &App, new: &NewToken) -> Result<()> {
 }
 
 async fn insert(tx: &mut Tx<'_>, person: UserId, new: NewToken) -> Result<(Token, Secret)> {
+    let owner = tenon_db::users::find(tx.conn(), person).await?.ok_or(Error::NotFound("user"))?;
+    let wanted = Rights { is_owner: false, permissions: Scopes::of(new.scopes.iter().copied()) };
+    policy::may_grant(Scopes::held(owner.is_admin), Rights::NONE, wanted)?;
     if tenon_db::tokens::count(tx.conn(), person).await? >= MAX_TOKENS {
         let detail = format!("You have {MAX_TOKENS} tokens; delete one first.");
         return Err(Error::conflict("too-many-tokens", detail));

@@ -2,6 +2,7 @@
 
 use tenon_core::{
     Error, Result,
+    accounts::Belonging,
     callers::Caller,
     changes::{Change, Kind, Stream},
     emails::Email,
@@ -13,7 +14,12 @@ use tenon_core::{
 use tenon_db::Connection;
 use uuid::Uuid;
 
-use crate::{App, Tx, access, accounts, deletions::last_admin, passwords, resets, sessions};
+use crate::{
+    App, Tx, access, accounts,
+    deletions::last_admin,
+    ownership, passwords, resets, sessions,
+    write::{ATTEMPTS, is_outdated, outdated},
+};
 
 /// Who administers.
 #[derive(Debug, Clone, Copy)]
@@ -122,47 +128,81 @@ pub struct AccountPatch {
     pub is_admin: Option<bool>,
 }
 
-/// Switches an account on or off, makes or unmakes an administrator. The last administrator stays one.
+/// A changed account.
+#[derive(Debug, Clone)]
+pub struct Patched {
+    /// As it is now.
+    pub user: User,
+    /// What others use and is without an active owner, as the account is switched off.
+    pub without_owner: Vec<Belonging>,
+}
+
+/// Switches an account on or off, makes or unmakes an administrator. The last administrator stays one. A sole owner can be
+/// switched off at once; what that leaves without an owner is said, and [`crate::ownership`] gives it another.
 pub async fn patch(
     app: &App,
     operator: Operator<'_>,
     id: UserId,
     patch: AccountPatch,
     expected: Option<i64>,
-) -> Result<User> {
-    app.write(&[Stream::Person(id)], operator.correlation_id(), async |tx| {
-        operator.enter(tx).await?;
-        let admins = tenon_db::users::lock_admins(tx.conn()).await?;
-        let before = load(tx, id).await?;
-        crate::me::refuse_stale(&before, expected)?;
-        let is_active = patch.is_active.unwrap_or(before.is_active);
-        let is_admin = patch.is_admin.unwrap_or(before.is_admin);
-        let was_one = before.is_admin && before.is_active;
-        if was_one && !(is_admin && is_active) && admins <= 1 {
-            return Err(last_admin());
+) -> Result<Patched> {
+    for _ in 0..ATTEMPTS {
+        let mut streams = vec![Stream::Person(id)];
+        if patch.is_active == Some(false) {
+            // What they invited others to ends with them.
+            streams.extend(tenon_db::delegations::places_by(&mut *app.read().await?, id).await?);
         }
-        if is_active && before.verified_at.is_none() {
-            let detail = "The address was never verified; the person follows the link in their mail first.";
-            return Err(Error::conflict("email-not-verified", detail));
+        let tried = app
+            .write(&streams, operator.correlation_id(), async |tx| {
+                change(tx, operator, id, patch, expected).await
+            })
+            .await;
+        if !is_outdated(&tried) {
+            return tried;
         }
-        if is_admin != before.is_admin {
-            tenon_db::users::set_admin(tx.conn(), id, is_admin).await?;
-            let after = load(tx, id).await?;
-            let change = Change::new(Kind::AccountUpdated, id, &after).with_before(&before);
-            tx.record(Stream::Person(id), change)?;
+    }
+    Err(outdated())
+}
+
+async fn change(
+    tx: &mut Tx<'_>,
+    operator: Operator<'_>,
+    id: UserId,
+    patch: AccountPatch,
+    expected: Option<i64>,
+) -> Result<Patched> {
+    operator.enter(tx).await?;
+    let admins = tenon_db::users::lock_admins(tx.conn()).await?;
+    let before = load(tx, id).await?;
+    crate::me::refuse_stale(&before, expected)?;
+    let is_active = patch.is_active.unwrap_or(before.is_active);
+    let is_admin = patch.is_admin.unwrap_or(before.is_admin);
+    let was_one = before.is_admin && before.is_active;
+    if was_one && !(is_admin && is_active) && admins <= 1 {
+        return Err(last_admin());
+    }
+    if is_active && before.verified_at.is_none() {
+        let detail = "The address was never verified; the person follows the link in their mail first.";
+        return Err(Error::conflict("email-not-verified", detail));
+    }
+    if is_admin != before.is_admin {
+        tenon_db::users::set_admin(tx.conn(), id, is_admin).await?;
+        let after = load(tx, id).await?;
+        let change = Change::new(Kind::AccountUpdated, id, &after).with_before(&before);
+        tx.record(Stream::Person(id), change)?;
+    }
+    if is_active != before.is_active {
+        tenon_db::users::set_active(tx.conn(), id, is_active).await?;
+        if !is_active {
+            sessions::end_all(tx, id, None).await?;
+            resets::end_links(tx, id).await?;
         }
-        if is_active != before.is_active {
-            tenon_db::users::set_active(tx.conn(), id, is_active).await?;
-            if !is_active {
-                sessions::end_all(tx, id, None).await?;
-                resets::end_links(tx, id).await?;
-            }
-            let data = serde_json::json!({ "is_active": is_active });
-            tx.record(Stream::Person(id), Change::new(Kind::AccountActivityChanged, id, data))?;
-        }
-        load(tx, id).await
-    })
-    .await
+        let data = serde_json::json!({ "is_active": is_active });
+        tx.record(Stream::Person(id), Change::new(Kind::AccountActivityChanged, id, data))?;
+    }
+    let user = load(tx, id).await?;
+    let without_owner = if user.is_active { vec![] } else { ownership::left_by(tx.conn(), id).await? };
+    Ok(Patched { user, without_owner })
 }
 
 /// Mails a link with which a person chooses a new password.

@@ -12,7 +12,7 @@ use tenon_core::{
     invitations::InvitationStatus,
     members::{Left, MemberRemoved, WorkspaceMember, WorkspaceRoleChanged},
     page::{Items, Page, TimeKey},
-    permissions::WorkspacePermission as P,
+    permissions::{Rights, WorkspacePermission as P},
     roles::WorkspaceRole,
 };
 use tenon_db::{
@@ -22,11 +22,13 @@ use tenon_db::{
 };
 
 use crate::{
-    App, Tx, access, invitations::record_update, policy, project_members::make_owner, versions::refuse_stale,
+    App, Tx, access,
+    invitations::record_update,
+    ownership, policy,
+    project_members::make_owner,
+    versions::refuse_stale,
+    write::{ATTEMPTS, is_outdated, outdated},
 };
-
-/// How often a write is tried anew when the streams it touches change under it.
-const ATTEMPTS: usize = 5;
 
 /// The people of a workspace, in order of arrival; how many, when `count`.
 pub async fn list(
@@ -69,7 +71,7 @@ pub async fn change_role(
         let access = tx.workspace(caller, workspace).await?;
         let member = find(tx.conn(), workspace, person).await?;
         access.allow(P::CreateModifyMember)?;
-        policy::may_change_workspace_role(access.role, member.role, role)?;
+        policy::may_grant(access.role.rights(), member.role.rights(), role.rights())?;
         refuse_stale("member", expected, member.version, &member)?;
         if member.role == role {
             return Ok(member);
@@ -99,7 +101,7 @@ pub async fn remove(
                 let access = tx.workspace(caller, workspace).await?;
                 let member = find(tx.conn(), workspace, person).await?;
                 access.allow(P::DeleteMember)?;
-                policy::may_change_workspace_role(access.role, member.role, WorkspaceRole::Member)?;
+                policy::may_grant(access.role.rights(), member.role.rights(), Rights::NONE)?;
                 refuse_stale("member", expected, member.version, &member)?;
                 if member.role == WorkspaceRole::Owner {
                     refuse_last_owner(tx.conn(), workspace, person).await?;
@@ -145,6 +147,7 @@ pub async fn leave(
                     let found = found.ok_or_else(|| {
                         Error::invalid("/successor", "not-a-member", "This person is not in the workspace.")
                     })?;
+                    ownership::active(tx.conn(), "/successor", successor).await?;
                     set_role(tx, workspace, successor, WorkspaceRole::Owner, found.role).await?;
                     heir_wanted = Some(successor);
                 }
@@ -173,18 +176,19 @@ pub(crate) async fn join(
     tx.record(Stream::Person(person), Change::new(Kind::WorkspaceJoined, workspace.id, workspace))
 }
 
-/// Who gets what `person` alone owns: the one wanted, else the owner who has been there longest.
+/// Who gets what `person` alone owns: the one wanted, else the active owner who has been there longest; none while an
+/// administrator has deactivated the only one.
 async fn heir(
     conn: &mut Connection,
     workspace: WorkspaceId,
     person: UserId,
     wanted: Option<UserId>,
-) -> Result<UserId> {
-    if let Some(wanted) = wanted {
+) -> Result<Option<UserId>> {
+    if wanted.is_some() {
         return Ok(wanted);
     }
     let owners = rows::owners(conn, workspace).await?;
-    owners.into_iter().find(|o| *o != person).ok_or_else(|| Error::internal("a workspace has no owner"))
+    Ok(owners.into_iter().find(|o| *o != person))
 }
 
 /// Every stream that parting may write to, with those of whoever may inherit.
@@ -208,18 +212,19 @@ async fn streams_of_parting(
 
 /// Takes a person out of a workspace and of everything in it. Refused as [`outdated`] when the write does not
 /// hold every stream that this touches.
-async fn part(tx: &mut Tx<'_>, workspace: WorkspaceId, person: UserId, heir: UserId) -> Result<()> {
+async fn part(tx: &mut Tx<'_>, workspace: WorkspaceId, person: UserId, heir: Option<UserId>) -> Result<()> {
     let held = project_members::held(tx.conn(), workspace, person).await?;
     let invited = invitations::of_person_in(tx.conn(), workspace, person).await?;
     let mut touched: Vec<Stream> = held.iter().map(|h| Stream::Project(h.project_id)).collect();
     touched.extend(invited.iter().map(|i| i.invitation.to.place().stream()));
-    touched.extend([Stream::Person(person), Stream::Person(heir)]);
+    touched.push(Stream::Person(person));
+    touched.extend(heir.map(Stream::Person));
     if !tx.holds(&touched) {
         return Err(outdated());
     }
     for project in held {
         if project.sole_owner {
-            inherit(tx, &project, heir).await?;
+            inherit(tx, &project, heir.ok_or_else(nobody_inherits)?).await?;
         }
         let id = project.project_id;
         project_members::delete(tx.conn(), id, person).await?;
@@ -231,7 +236,6 @@ async fn part(tx: &mut Tx<'_>, workspace: WorkspaceId, person: UserId, heir: Use
     for mut stored in invited {
         stored.invitation.status = InvitationStatus::Revoked;
         stored.invitation.version += 1;
-        stored.link = None;
         invitations::save(tx.conn(), std::slice::from_ref(&stored)).await?;
         record_update(tx, &stored.invitation)?;
     }
@@ -240,6 +244,14 @@ async fn part(tx: &mut Tx<'_>, workspace: WorkspaceId, person: UserId, heir: Use
     tx.record(Stream::Workspace(workspace), Change::new(Kind::MemberRemoved, person, removed))?;
     let left = Left { workspace_id: workspace, project_id: None };
     tx.record(Stream::Person(person), Change::new(Kind::WorkspaceLeft, workspace, left))
+}
+
+fn nobody_inherits() -> Error {
+    Error::conflict(
+        "no-active-owner",
+        "This person alone owns projects, and the workspace has no active owner who could get them. An administrator can \
+         give it one.",
+    )
 }
 
 /// Makes `heir` an owner of a project, be they in it already or not.
@@ -255,18 +267,7 @@ async fn inherit(tx: &mut Tx<'_>, held: &Held, heir: UserId) -> Result<()> {
     crate::project_members::join(tx, &project, heir, owner.id).await
 }
 
-const OUTDATED: &str = "membership-changing";
-
-/// The streams that a write locked are no longer all it touches.
-fn outdated() -> Error {
-    Error::conflict(OUTDATED, "This person's memberships are changing at this moment. Try again.")
-}
-
-fn is_outdated<T>(tried: &Result<T>) -> bool {
-    matches!(tried, Err(Error::Conflict { code, .. }) if *code == OUTDATED)
-}
-
-async fn set_role(
+pub(crate) async fn set_role(
     tx: &mut Tx<'_>,
     workspace: WorkspaceId,
     person: UserId,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tenon_core::{
     Error, Result, Time,
     callers::{Caller, Person},
-    changes::{Change, Recorded, Stream},
+    changes::{Change, Kind, Recorded, Stream},
     ids::{ProjectId, StoryId, WorkspaceId},
     ports::queue::NewJob,
     users::PersonRef,
@@ -18,7 +18,7 @@ use tenon_db::{Connection, PooledConnection, log, transaction};
 use uuid::Uuid;
 
 pub use self::enqueue::{Options, new_job};
-use crate::{App, access};
+use crate::{App, access, delegations};
 
 /// How long a bell may take; what was written is committed, so nobody should wait for a bus that is away.
 const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
@@ -44,10 +44,25 @@ pub struct Tx<'a> {
     jobs: Vec<NewJob>,
 }
 
+/// How often a write is tried anew when the streams it touches change under it.
+pub(crate) const ATTEMPTS: usize = 5;
+const OUTDATED: &str = "membership-changing";
+
+/// The streams that a write locked are no longer all it touches.
+pub(crate) fn outdated() -> Error {
+    Error::conflict(OUTDATED, "This person's memberships are changing at this moment. Try again.")
+}
+
+/// Whether a write was refused as [`outdated`].
+pub(crate) fn is_outdated<T>(tried: &Result<T>) -> bool {
+    matches!(tried, Err(Error::Conflict { code, .. }) if *code == OUTDATED)
+}
+
 impl App {
     /// Runs `work` in one transaction that holds the locks of `streams`.
     ///
-    /// When `work` succeeds, its changes and jobs are written with it and everything is committed; then the bells ring.
+    /// When `work` succeeds, what it took from people ends with it ([`delegations`]), its changes and jobs are written
+    /// with it and everything is committed; then the bells ring.
     /// When it fails, nothing happened. A stream that does not exist is not locked: `work` will find that its
     /// thing is not there either.
     pub async fn write<T, F>(&self, streams: &[Stream], correlation_id: &str, work: F) -> Result<T>
@@ -55,7 +70,11 @@ impl App {
         F: AsyncFnOnce(&mut Tx<'_>) -> Result<T>,
     {
         let mut tx = self.begin(streams, correlation_id).await?;
-        match work(&mut tx).await {
+        let worked = match work(&mut tx).await {
+            Ok(value) => delegations::end_unfounded(&mut tx).await.map(|()| value),
+            Err(error) => Err(error),
+        };
+        match worked {
             Ok(value) => {
                 tx.commit().await?;
                 Ok(value)
@@ -133,18 +152,36 @@ impl Tx<'_> {
         Ok(access)
     }
 
-    /// The caller in a project that is not in the trash, from then on the author.
+    /// The caller in a project that may be changed, from then on the author. One in the trash is not found; one that is
+    /// archived is refused, here and for every write.
     pub async fn project(&mut self, caller: &Caller, id: ProjectId) -> Result<access::ProjectAccess> {
+        let access = self.project_even_archived(caller, id).await?;
+        access.refuse_archived()?;
+        Ok(access)
+    }
+
+    /// Like [`Tx::project`], for the few writes that an archived project takes: un-archiving it, moving it to the trash.
+    pub async fn project_even_archived(
+        &mut self,
+        caller: &Caller,
+        id: ProjectId,
+    ) -> Result<access::ProjectAccess> {
         let access = access::project(self.app, &mut self.conn, caller, id).await?;
         self.act_as(access.person.as_ref());
         Ok(access)
     }
 
-    /// The caller in the project of a story, from then on the author.
+    /// The caller in the project of a story, which may be changed; from then on the author.
     pub async fn project_of_story(&mut self, caller: &Caller, id: StoryId) -> Result<access::ProjectAccess> {
         let access = access::project_of_story(self.app, &mut self.conn, caller, id).await?;
+        access.refuse_archived()?;
         self.act_as(access.person.as_ref());
         Ok(access)
+    }
+
+    /// What was recorded so far: where, and which kind.
+    pub(crate) fn recorded(&self) -> impl Iterator<Item = (Stream, Kind)> {
+        self.changes.iter().map(|(stream, _, change)| (*stream, change.kind))
     }
 
     /// Names the author of what is recorded.

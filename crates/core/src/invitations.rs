@@ -7,6 +7,7 @@ use crate::{
     changes::Stream,
     emails::Email,
     ids::{InvitationId, ProjectId, RoleId, UserId, WorkspaceId},
+    permissions::{ProjectPermissions, Rights},
     roles::WorkspaceRole,
     users::{PersonRef, Username},
 };
@@ -130,6 +131,26 @@ impl Place {
             Self::Project(id) => Stream::Project(id),
         }
     }
+}
+
+/// What somebody may do in a workspace or project, or what an invitation would let them do there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceRights {
+    /// In a workspace.
+    Workspace(WorkspaceRole),
+    /// In a project.
+    Project(Rights<ProjectPermissions>),
+}
+
+/// A pending invitation as a delegation: what its sender may do in the place, and what it gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delegation {
+    /// The invitation.
+    pub id: InvitationId,
+    /// What the sender may do in the place at this moment; none once they are gone or not active.
+    pub sender: Option<PlaceRights>,
+    /// What it gives.
+    pub gives: PlaceRights,
 }
 
 /// Who is invited.

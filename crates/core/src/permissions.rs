@@ -4,6 +4,31 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// What can be granted: permissions of one vocabulary, or scopes of tokens.
+pub trait Grantable: Copy {
+    /// Nothing.
+    const NONE: Self;
+    /// These, but for those of `other`.
+    #[must_use]
+    fn without(self, other: Self) -> Self;
+    /// For the first of `wanted` that is not among these, the words of a refusal: “grant …, which you do not hold”.
+    fn first_missing(self, wanted: Self) -> Option<&'static str>;
+}
+
+/// What somebody may do in a place, or what a role lets its holders do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rights<P> {
+    /// Whether they own the place.
+    pub is_owner: bool,
+    /// What they may do.
+    pub permissions: P,
+}
+
+impl<P: Grantable> Rights<P> {
+    /// Those of somebody who is not in the place.
+    pub const NONE: Self = Self { is_owner: false, permissions: P::NONE };
+}
+
 macro_rules! vocabulary {
     ($(#[$doc:meta])* $name:ident, $(#[$set_doc:meta])* $set:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal $(needs $needs:ident)?;)* }) => {
         $(#[$doc])*
@@ -17,6 +42,10 @@ macro_rules! vocabulary {
             pub const fn as_str(self) -> &'static str { match self { $(Self::$variant => $word),* } }
             /// The permission of a word.
             pub fn of(word: &str) -> Option<Self> { Self::ALL.iter().copied().find(|p| p.as_str() == word) }
+            /// The words of a refusal to whoever would grant it without holding it.
+            const fn not_held(self) -> &'static str {
+                match self { $(Self::$variant => concat!("grant ", $word, ", which you do not hold")),* }
+            }
             /// The permission without which this one makes no sense.
             pub const fn needs(self) -> Option<Self> {
                 match self { $(Self::$variant => vocabulary!(@needs $($needs)?),)* }
@@ -71,6 +100,13 @@ macro_rules! vocabulary {
             }
             /// As stored.
             pub fn words(self) -> Vec<String> { self.iter().map(|p| p.as_str().to_owned()).collect() }
+        }
+        impl Grantable for $set {
+            const NONE: Self = Self::NONE;
+            fn without(self, other: Self) -> Self { Self(self.0 & !other.0) }
+            fn first_missing(self, wanted: Self) -> Option<&'static str> {
+                wanted.without(self).iter().next().map($name::not_held)
+            }
         }
         impl fmt::Debug for $set {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.debug_set().entries(self.iter()).finish() }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ProjectId, RoleId},
-    permissions::{ProjectPermission, ProjectPermissions, WorkspacePermission, WorkspacePermissions},
+    permissions::{ProjectPermission, ProjectPermissions, Rights, WorkspacePermission, WorkspacePermissions},
     text::text_type,
 };
 
@@ -61,6 +61,13 @@ impl WorkspaceRole {
     }
 }
 
+impl WorkspaceRole {
+    /// What its holders may do, and whether they own the workspace.
+    pub fn rights(self) -> Rights<WorkspacePermissions> {
+        Rights { is_owner: self == Self::Owner, permissions: self.permissions() }
+    }
+}
+
 /// A role in a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectRole {
@@ -82,6 +89,13 @@ pub struct ProjectRole {
     pub permissions: ProjectPermissions,
     /// Increases with every change.
     pub version: i64,
+}
+
+impl ProjectRole {
+    /// What its holders may do, and whether they own the project.
+    pub const fn rights(&self) -> Rights<ProjectPermissions> {
+        Rights { is_owner: self.is_owner, permissions: self.permissions }
+    }
 }
 
 /// A wish for a role.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Time,
     ids::{TokenId, UserId},
+    permissions::{Grantable, Rights},
     text::text_type,
 };
 
@@ -75,6 +76,33 @@ impl Scope {
                     | (Self::WriteWorkspaces, Self::ReadWorkspaces)
                     | (Self::WriteProjects, Self::ReadProjects)
             )
+    }
+}
+
+/// A set of scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// These scopes.
+    pub fn of(scopes: impl IntoIterator<Item = Scope>) -> Self {
+        Self(scopes.into_iter().fold(0, |bits, scope| bits | 1 << scope as u8))
+    }
+    /// The scopes that a person may give to a token of theirs.
+    pub fn held(is_admin: bool) -> Rights<Self> {
+        let held = Scope::ALL.into_iter().filter(|scope| *scope != Scope::Admin || is_admin);
+        Rights { is_owner: false, permissions: Self::of(held) }
+    }
+}
+
+impl Grantable for Scopes {
+    const NONE: Self = Self(0);
+    fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+    fn first_missing(self, wanted: Self) -> Option<&'static str> {
+        (wanted.without(self) != Self::NONE)
+            .then_some("give a token the scope admin, as you do not administer the instance")
     }
 }
 

@@ -9,7 +9,7 @@ use tenon_core::{
     Time,
     callers::{Credential, Person},
     ids::{ProjectId, RoleId, StoryId, WorkspaceId},
-    permissions::ProjectPermissions,
+    permissions::{ProjectPermissions, Rights},
     roles::WorkspaceRole,
     tokens::Scope,
     users::Lang,
@@ -60,8 +60,17 @@ pub struct ProjectPlace {
     pub is_owner: bool,
     /// What it may do.
     pub permissions: ProjectPermissions,
+    /// Archived, so read-only, since.
+    pub archived_at: Option<Time>,
     /// In the trash since.
     pub deleted_at: Option<Time>,
+}
+
+impl ProjectPlace {
+    /// What the member may do, and whether they own the project.
+    pub const fn rights(&self) -> Rights<ProjectPermissions> {
+        Rights { is_owner: self.is_owner, permissions: self.permissions }
+    }
 }
 
 /// Looks a credential up: none when it is unknown, ended, revoked or its person is not active.
@@ -137,7 +146,7 @@ pub async fn in_workspace(
 
 macro_rules! place {
     () => {
-        "SELECT who.*, p.id AS project_id, p.workspace_id, p.key, p.deleted_at, r.id AS role_id, r.is_owner, r.permissions
+        "SELECT who.*, p.id AS project_id, p.workspace_id, p.key, p.archived_at, p.deleted_at, r.id AS role_id, r.is_owner, r.permissions
          FROM who LEFT JOIN
            (project_members m JOIN project_roles r ON r.id = m.role_id
             JOIN projects p ON p.id = m.project_id JOIN workspaces w ON w.id = p.workspace_id AND w.deleted_at IS NULL)
@@ -256,6 +265,8 @@ struct ProjectRow {
     #[diesel(sql_type = st::Nullable<st::Array<st::Text>>)]
     permissions: Option<Vec<String>>,
     #[diesel(sql_type = st::Nullable<st::Timestamptz>)]
+    archived_at: Option<Time>,
+    #[diesel(sql_type = st::Nullable<st::Timestamptz>)]
     deleted_at: Option<Time>,
 }
 
@@ -271,6 +282,7 @@ impl ProjectRow {
                 permissions: ProjectPermissions::from_words(
                     self.permissions.iter().flatten().map(String::as_str),
                 ),
+                archived_at: self.archived_at,
                 deleted_at: self.deleted_at,
             })
         })();

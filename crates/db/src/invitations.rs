@@ -49,12 +49,17 @@ macro_rules! columns {
     };
 }
 
-macro_rules! tables {
+macro_rules! joined {
     () => {
         "FROM invitations i JOIN workspaces w ON w.id = i.workspace_id
            LEFT JOIN projects p ON p.id = i.project_id LEFT JOIN project_roles r ON r.id = i.role_id
-           LEFT JOIN users u ON u.id = i.user_id LEFT JOIN users a ON a.id = i.invited_by
-         WHERE w.deleted_at IS NULL AND p.deleted_at IS NULL AND "
+           LEFT JOIN users u ON u.id = i.user_id LEFT JOIN users a ON a.id = i.invited_by "
+    };
+}
+
+macro_rules! tables {
+    () => {
+        concat!(joined!(), "WHERE w.deleted_at IS NULL AND p.deleted_at IS NULL AND ")
     };
 }
 
@@ -84,14 +89,26 @@ pub async fn find(conn: &mut AsyncPgConnection, id: InvitationId) -> Result<Opti
     rows.into_iter().next().map(Stored::try_from).transpose()
 }
 
-/// The pending invitation of a mailed link that has not ended.
+/// Invitations into places that are in the trash or not, in order.
+pub async fn of_ids(conn: &mut AsyncPgConnection, ids: &[InvitationId]) -> Result<Vec<Stored>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<Row> = sql(concat!(columns!(), joined!(), "WHERE i.id = ANY($1) ORDER BY i.id"))
+        .bind::<st::Array<st::Uuid>, _>(ids)
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Stored::try_from).collect()
+}
+
+/// The invitation of a mailed link that has not expired: pending, or withdrawn since.
 pub async fn of_link(conn: &mut AsyncPgConnection, hash: TokenHash, now: Time) -> Result<Option<Stored>> {
-    let rows: Vec<Row> =
-        sql(concat!(stored!(), "i.hash = $1 AND i.hash_expires_at > $2 AND i.status = 'pending'"))
-            .bind::<st::Bytea, _>(hash.0)
-            .bind::<st::Timestamptz, _>(now)
-            .load(conn)
-            .await?;
+    let rows: Vec<Row> = sql(concat!(
+        stored!(),
+        "i.hash = $1 AND i.hash_expires_at > $2 AND i.status IN ('pending', 'revoked')"
+    ))
+    .bind::<st::Bytea, _>(hash.0)
+    .bind::<st::Timestamptz, _>(now)
+    .load(conn)
+    .await?;
     rows.into_iter().next().map(Stored::try_from).transpose()
 }
 

@@ -10,6 +10,7 @@ pub mod backups;
 pub mod belongings;
 pub mod comments;
 pub mod databases;
+pub mod delegations;
 pub mod error;
 pub mod idempotency;
 pub mod invitations;

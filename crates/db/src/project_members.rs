@@ -93,12 +93,14 @@ pub async fn find(
     Ok(row.map(member))
 }
 
-/// The owners of a project, in order of arrival.
+/// The owners of a project whose accounts are active, in order of arrival: nobody else can act as one.
 pub async fn owners(conn: &mut AsyncPgConnection, project: ProjectId) -> Result<Vec<UserId>> {
     let ids: Vec<Uuid> = members::table
         .inner_join(project_roles::table)
+        .inner_join(users::table)
         .filter(members::project_id.eq(project.uuid()))
         .filter(project_roles::is_owner)
+        .filter(users::is_active)
         .order((members::created_at, members::user_id))
         .select(members::user_id)
         .load(conn)
@@ -131,7 +133,7 @@ pub async fn delete(conn: &mut AsyncPgConnection, project: ProjectId, person: Us
 pub struct Held {
     /// Which.
     pub project_id: ProjectId,
-    /// Whether they are its only owner.
+    /// Whether they are its only owner whose account is active.
     pub sole_owner: bool,
     /// The project's owner role.
     pub owner_role: RoleId,
@@ -139,8 +141,10 @@ pub struct Held {
 
 /// The projects of a workspace that a person is in, those in the trash too.
 pub async fn held(conn: &mut AsyncPgConnection, workspace: WorkspaceId, person: UserId) -> Result<Vec<Held>> {
-    let rows: Vec<HeldRow> = sql("SELECT p.id AS project_id, o.id AS owner_role, m.role_id = o.id AND NOT EXISTS (
-             SELECT 1 FROM project_members x WHERE x.project_id = p.id AND x.role_id = o.id AND x.user_id <> $2) AS sole_owner
+    let rows: Vec<HeldRow> =
+        sql("SELECT p.id AS project_id, o.id AS owner_role, m.role_id = o.id AND NOT EXISTS (
+             SELECT 1 FROM project_members x JOIN users u ON u.id = x.user_id AND u.is_active
+             WHERE x.project_id = p.id AND x.role_id = o.id AND x.user_id <> $2) AS sole_owner
          FROM project_members m JOIN projects p ON p.id = m.project_id
            JOIN project_roles o ON o.project_id = p.id AND o.is_owner
          WHERE p.workspace_id = $1 AND m.user_id = $2 ORDER BY p.id")

@@ -80,11 +80,13 @@ pub async fn find(
     row.map(member).transpose()
 }
 
-/// The owners of a workspace, in order of arrival.
+/// The owners of a workspace whose accounts are active, in order of arrival: nobody else can act as one.
 pub async fn owners(conn: &mut AsyncPgConnection, workspace: WorkspaceId) -> Result<Vec<UserId>> {
     let ids: Vec<Uuid> = members::table
+        .inner_join(users::table)
         .filter(members::workspace_id.eq(workspace.uuid()))
         .filter(members::role.eq(WorkspaceRole::Owner.as_str()))
+        .filter(users::is_active)
         .order((members::created_at, members::user_id))
         .select(members::user_id)
         .load(conn)

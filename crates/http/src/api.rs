@@ -10,6 +10,7 @@ mod invitations;
 mod jobs;
 mod me;
 mod my_invitations;
+mod ownership;
 mod permissions;
 mod project_invitations;
 mod project_members;
@@ -39,6 +40,7 @@ pub fn table() -> Api {
     sessions::mount(&mut api);
     tokens::mount(&mut api);
     users::mount(&mut api);
+    ownership::mount(&mut api);
     jobs::mount(&mut api);
     workspaces::mount(&mut api);
     workspace_members::mount(&mut api);

@@ -278,6 +278,15 @@ impl Op {
                 "Not for now; `Retry-After` says when to come back. `code` is `maintenance` while the instance is being maintained.",
             );
         }
+        if operation.method != Method::Get
+            && operation.scope != Some(Scope::Admin)
+            && operation.path.starts_with("/projects/{project_id}")
+        {
+            doc.problem(
+                StatusCode::CONFLICT,
+                "`code` is `project-archived` while the project is archived: it takes nothing but un-archiving, moving to the trash and restoring.",
+            );
+        }
         let mut extensions = serde_json::Map::new();
         if let Some(permission) = operation.permission {
             extensions.insert("x-permission".to_owned(), permission.into());

@@ -109,7 +109,7 @@ struct DeleteInfoView {
 /// A workspace or project.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Belonging)]
-struct BelongingView {
+pub(super) struct BelongingView {
     /// Which of the two.
     kind: BelongingKind,
     /// Its id.

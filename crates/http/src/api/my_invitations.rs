@@ -16,6 +16,9 @@ use crate::{
     problem::Problem,
 };
 
+/// When a mailed link opens nothing.
+const GONE: &str = "The link was used, has expired, was replaced by a newer one, or was never mailed.";
+
 pub(super) fn mount(api: &mut Api) {
     let mut group = api
         .group("my invitations", "Invitations to you.")
@@ -29,14 +32,15 @@ pub(super) fn mount(api: &mut Api) {
             "An invitation into a project makes you a member of its workspace, too: as read-only member, or as what a pending invitation into the workspace says, \
              which is then accepted with it.",
         )
-        .conflicts(&["invitation-not-pending"]);
+        .conflicts(&["invitation-not-pending", "invitation-withdrawn", "project-archived"]);
     group
         .op("deny_invitation", Post, "/me/invitations/{invitation_id}/deny", "Decline an invitation", deny)
-        .conflicts(&["invitation-not-pending"]);
+        .conflicts(&["invitation-not-pending", "invitation-withdrawn"]);
     group
         .op("preview_invitation_link", Post, "/invitations/preview", "What a mailed link is about", preview)
         .describe("Anybody who holds the link may ask; it takes no account. Nothing changes.")
-        .problem(404, "The link was used, has ended, or was never mailed.")
+        .problem(404, GONE)
+        .conflicts(&["invitation-withdrawn"])
         .login();
     group
         .op(
@@ -47,8 +51,8 @@ pub(super) fn mount(api: &mut Api) {
             accept_link,
         )
         .describe("The link works once. It proves that its address is yours to read, be it that of your account or not.")
-        .problem(404, "The link was used, has ended, or was never mailed.")
-        .conflicts(&["invitation-not-pending", "invitation-of-another"])
+        .problem(404, GONE)
+        .conflicts(&["invitation-not-pending", "invitation-withdrawn", "invitation-of-another", "project-archived"])
         .login();
     group
         .op(
@@ -59,7 +63,8 @@ pub(super) fn mount(api: &mut Api) {
             deny_link,
         )
         .describe("It takes no account to say no.")
-        .problem(404, "The link was used, has ended, or was never mailed.")
+        .problem(404, GONE)
+        .conflicts(&["invitation-withdrawn"])
         .login();
 }
 

@@ -46,7 +46,7 @@ pub(super) fn mount(api: &mut Api) {
         .describe(
             "Up to 50 at once, each by address or by handle. Who is in already is counted and skipped; an invitation that is there already is opened \
              again with the new role. Each gets a mail with a link that works once and for four days, but at most one mail in ten minutes and ten in all. \
-             Only owners invite owners. Who accepts becomes a member of the workspace, too.",
+             You can give only permissions that you hold yourself, and only owners invite owners. An invitation ends with your right to send it. Who accepts becomes a member of the workspace, too.",
         )
         .permission("create_modify_member");
     group
@@ -66,7 +66,7 @@ pub(super) fn mount(api: &mut Api) {
             "Change the role an invitation gives",
             invitations::update::<ProjectInvitationPath, ProjectInvitationPatch>,
         )
-        .describe("Only while it is pending. Only owners invite owners.")
+        .describe("Only while it is pending. You can give only permissions that you hold yourself, and only owners invite owners. From then on the invitation is yours, as if you had sent it.")
         .conflicts(&["invitation-not-pending"])
         .permission("create_modify_member");
     group

@@ -40,7 +40,7 @@ pub(super) fn mount(api: &mut Api) {
             "Give a person another role",
             update,
         )
-        .describe("Only owners touch owners or make one, and a project keeps at least one owner.")
+        .describe("You can give only permissions that you hold yourself. Only owners touch owners or make one, and a project keeps at least one owner whose account is active. Pending invitations that the person may no longer send are withdrawn.")
         .conflicts(&["last-owner"])
         .permission("create_modify_member");
     group

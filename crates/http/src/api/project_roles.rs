@@ -32,7 +32,7 @@ pub(super) fn mount(api: &mut Api) {
         .op("create_project_role", Post, "/projects/{project_id}/roles", "Make a role", create)
         .describe(
             "Some permissions make sense only together with another (`delete_story` with `create_story`, and so on); a set that lacks one is refused (422, \
-             `missing-permission`).",
+             `missing-permission`). You can give only permissions that you hold yourself, unless you own the project.",
         )
         .permission("create_modify_delete_role");
     group.op("get_project_role", Get, "/projects/{project_id}/roles/{role_id}", "A role", get);
@@ -45,13 +45,14 @@ pub(super) fn mount(api: &mut Api) {
             update,
         )
         .describe(
-            "The roles owner, admin and read-only member are the same in every project and stay as they are.",
+            "The roles owner, admin and read-only member are the same in every project and stay as they are. You can add only permissions that you \
+             hold yourself, so nobody raises their own role. Pending invitations whose senders may no longer send them are withdrawn.",
         )
         .conflicts(&["role-not-editable"])
         .permission("create_modify_delete_role");
     group
         .op("delete_project_role", Delete, "/projects/{project_id}/roles/{role_id}", "Delete a role", delete)
-        .describe("Whoever holds it or is invited to it gets the role `move_to` instead.")
+        .describe("Whoever holds it or is invited to it gets the role `move_to` instead, which must not hold permissions that you lack and the deleted one lacked.")
         .conflicts(&["role-not-editable", "role-in-use"])
         .permission("create_modify_delete_role");
 }

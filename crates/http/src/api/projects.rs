@@ -52,7 +52,7 @@ pub(super) fn mount(api: &mut Api) {
     group.op("get_project", Get, "/projects/{project_id}", "A project", get);
     group
         .op("update_project", PatchMethod, "/projects/{project_id}", "Change a project", update)
-        .describe("`archived` puts the project aside, or takes it back. A new `key` ends the old addresses of its stories.")
+        .describe("`archived` makes the project read-only, or ends that: while it is archived, nothing else of it can be changed. A new `key` ends the old addresses of its stories.")
         .conflicts(&["key-taken"])
         .permission("modify_project");
     group

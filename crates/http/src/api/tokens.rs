@@ -26,7 +26,7 @@ pub(super) fn mount(api: &mut Api) {
     group
         .op("create_token", Post, "/me/tokens", "Make a personal access token", create)
         .secret()
-        .describe("Its secret is shown this once. Needs a session: a token cannot make tokens.")
+        .describe("Its secret is shown this once. Needs a session: a token cannot make tokens. Only administrators of the instance can give it the scope `admin`.")
         .conflicts(&["too-many-tokens"]);
     group.op("get_token", Get, ONE, "A personal access token", get);
     group

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tenon_app::users::{self, AccountPatch, Operator};
+use tenon_app::users::{self, AccountPatch, Operator, Patched};
 use tenon_core::{
     emails::Email,
     secrets::NewPassword,
@@ -12,6 +12,7 @@ use tenon_core::{
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::me::BelongingView;
 use crate::{
     endpoint::{
         Api, Body, Caller, Created, Ctx, Given, IfMatch, Json, NoContent, Page, Patch, Path, Query,
@@ -41,7 +42,11 @@ pub(super) fn mount(api: &mut Api) {
     group.op("get_user", Get, ONE, "Somebody with an account", get).permission(ADMIN);
     group
         .op("update_user", PatchMethod, ONE, "Switch an account on or off, make or unmake an administrator", update)
-        .describe("A deactivated account is refused from its next request on, and its sessions end. The last administrator stays one.")
+        .describe(
+            "A deactivated account is refused from its next request on, its sessions end, and its pending invitations are withdrawn. The last \
+             administrator stays one. A sole owner is deactivated like anybody else: `without_owner` lists what others use and is then without an \
+             active owner (`list_sole_ownerships` tells before), and `set_workspace_owner` and `set_project_owner` give it another.",
+        )
         .conflicts(&["last-administrator", "email-not-verified"])
         .permission(ADMIN);
     group
@@ -146,6 +151,31 @@ impl From<User> for UserView {
     }
 }
 
+/// A changed account.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ChangedUser)]
+struct ChangedUserView {
+    #[serde(flatten)]
+    user: UserView,
+    /// Workspaces and projects that others use and that are without an active owner, as the account is not active.
+    without_owner: Vec<BelongingView>,
+}
+
+impl From<Patched> for ChangedUserView {
+    fn from(patched: Patched) -> Self {
+        Self {
+            user: patched.user.into(),
+            without_owner: patched.without_owner.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl Versioned for ChangedUserView {
+    fn version(&self) -> i64 {
+        self.user.version
+    }
+}
+
 impl Versioned for UserView {
     fn version(&self) -> i64 {
         self.version
@@ -153,9 +183,9 @@ impl Versioned for UserView {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
-struct UserPath {
+pub(super) struct UserPath {
     /// The person.
-    user_id: Uuid,
+    pub user_id: Uuid,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -245,11 +275,12 @@ async fn update(
     Path(p): Path<UserPath>,
     seen: IfMatch,
     Patch(patch): Patch<UserPatch>,
-) -> Result<Json<UserView>, Problem> {
+) -> Result<Json<ChangedUserView>, Problem> {
     let patch =
         AccountPatch { is_active: patch.is_active.into_option(), is_admin: patch.is_admin.into_option() };
-    let user = users::patch(&ctx, Operator::Caller(&caller), p.user_id.into(), patch, seen.version()).await?;
-    Ok(Json(user.into()))
+    let changed =
+        users::patch(&ctx, Operator::Caller(&caller), p.user_id.into(), patch, seen.version()).await?;
+    Ok(Json(changed.into()))
 }
 
 async fn send_reset(ctx: Ctx, caller: Caller, Path(p): Path<UserPath>) -> Result<NoContent, Problem> {

@@ -46,7 +46,7 @@ pub(super) fn mount(api: &mut Api) {
             "Give a person another role",
             update,
         )
-        .describe("Only owners touch owners or make one, and a workspace keeps at least one owner.")
+        .describe("You can give only permissions that you hold yourself. Only owners touch owners or make one, and a workspace keeps at least one owner whose account is active. Pending invitations that the person may no longer send are withdrawn.")
         .conflicts(&["last-owner"])
         .permission("create_modify_member");
     group
@@ -61,7 +61,7 @@ pub(super) fn mount(api: &mut Api) {
             "They leave all its projects, too, and their pending invitations are taken back. Projects that they alone own pass to you if you \
              own the workspace, else to the owner who has been there longest. Only owners touch owners, and a workspace keeps at least one.",
         )
-        .conflicts(&["last-owner", "membership-changing"])
+        .conflicts(&["last-owner", "membership-changing", "no-active-owner"])
         .permission("delete_member");
     group
         .op("leave_workspace", Post, "/workspaces/{workspace_id}/leave", "Leave a workspace", leave)
@@ -69,7 +69,7 @@ pub(super) fn mount(api: &mut Api) {
             "You leave all its projects, too. Its only owner names a `successor` among its people, who then owns it. Projects that you alone own pass to \
              the successor, or to the owner who has been there longest.",
         )
-        .conflicts(&["last-owner", "membership-changing"]);
+        .conflicts(&["last-owner", "membership-changing", "no-active-owner"]);
 }
 
 /// A person of a workspace.

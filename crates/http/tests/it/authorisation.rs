@@ -14,7 +14,7 @@ use crate::harness::{
 };
 
 /// One operation: owner, admin, member, read-only member, invitee, stranger, anonymous.
-struct Row(&'static str, [u16; 7], &'static str);
+pub(crate) struct Row(pub(crate) &'static str, pub(crate) [u16; 7], pub(crate) &'static str);
 
 /// Everybody in, with the same answer; nobody else.
 const PEOPLE: [u16; 7] = [200, 200, 200, 200, 404, 404, 401];
@@ -36,7 +36,7 @@ const WRITERS_TAKE: [u16; 7] = [204, 204, 204, 403, 404, 404, 401];
 const OPERATORS: [u16; 7] = [403, 403, 403, 403, 403, 403, 401];
 
 #[rustfmt::skip]
-const TABLE: &[Row] = &[
+pub(crate) const TABLE: &[Row] = &[
     Row("list_workspaces", ACCOUNTS, ""),
     Row("create_workspace", [201, 201, 201, 201, 201, 201, 401], r#"{"name":"New"}"#),
     Row("get_workspace", PEOPLE, ""),
@@ -156,6 +156,11 @@ const TABLE: &[Row] = &[
     Row("get_user", OPERATORS, ""),
     Row("update_user", OPERATORS, r#"{"is_active":false}"#),
 
+    Row("list_sole_ownerships", OPERATORS, ""),
+    Row("list_ownerless", OPERATORS, ""),
+    Row("set_workspace_owner", OPERATORS, r#"{"user_id":"$other"}"#),
+    Row("set_project_owner", OPERATORS, r#"{"user_id":"$other"}"#),
+
     Row("get_health", ALL, ""),
     Row("get_readiness", ALL, ""),
     Row("get_version", ALL, ""),
@@ -252,11 +257,11 @@ async fn a_session_that_was_revoked_opens_nothing() {
 const CAST: [&str; 7] = ["owner", "admin", "member", "readonly", "invitee", "stranger", "anonymous"];
 
 /// A project in a workspace, and the cast in their places.
-struct World {
-    app: TestApp,
-    place: Place,
+pub(crate) struct World {
+    pub(crate) app: TestApp,
+    pub(crate) place: Place,
     /// All but the anonymous.
-    cast: Vec<Actor>,
+    pub(crate) cast: Vec<Actor>,
     /// Somebody else in the project.
     other: Actor,
     /// The link of the invitee's invitation, as it was mailed.
@@ -265,7 +270,7 @@ struct World {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let app = TestApp::with(|settings| {
             settings.workflows_per_project = 100;
             settings.statuses_per_workflow = 1000;
@@ -295,11 +300,16 @@ impl World {
         Self { app, place, cast, other, link, invitation }
     }
 
-    fn owner(&self) -> &Actor {
+    pub(crate) fn owner(&self) -> &Actor {
         &self.cast[0]
     }
 
     async fn attempt(&self, operation: &Operation, body: &str, who: Option<&Actor>) -> u16 {
+        self.prepare(operation, body, who).await.send().await.status
+    }
+
+    /// A call of an operation by somebody, on things that are there for it.
+    pub(crate) async fn prepare(&self, operation: &Operation, body: &str, who: Option<&Actor>) -> Call {
         let mut path = operation.path.to_owned();
         let names: Vec<String> = path
             .split('/')
@@ -326,6 +336,7 @@ impl World {
                 ("$column", self.place.columns[0].clone()),
                 ("$role", role),
                 ("$link", link),
+                ("$other", self.other.id.to_string()),
                 ("$ref", story["ref"].to_string()),
             ] {
                 body = body.replace(word, &value);
@@ -335,7 +346,7 @@ impl World {
             Some(actor) => actor.call(operation.method.as_str(), &path),
             None => self.app.anonymous().call(operation.method.as_str(), &path),
         };
-        with_body(call, operation, &body).send().await.status
+        with_body(call, operation, &body)
     }
 
     /// What a name in the path stands for; made anew when the operation uses it up.

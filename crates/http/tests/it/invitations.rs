@@ -231,12 +231,15 @@ async fn an_invitation_taken_back_opens_nothing_and_can_be_opened_again() {
     let url = place.url(&format!("/invitations/{}", invitation["id"].as_str().unwrap()));
     ada.delete(&url).expect(204).await;
     ada.delete(&url).expect(204).await;
-    bob.post("/invitations/accept", link).expect(404).await;
+    let told = bob.post("/invitations/accept", link.clone()).expect(409).await;
+    assert_eq!(told.problem().1, "invitation-withdrawn");
     let accept_url = format!("/me/invitations/{}/accept", invitation["id"].as_str().unwrap());
     bob.post(&accept_url, json!({})).expect(409).await;
     ada.post(&format!("{url}/resend"), json!({})).expect(409).await;
     let again = invite(&ada, &place, "bob@example.org", "readonly-member").await;
     assert_eq!((&again["id"], &again["role"]), (&invitation["id"], &json!("readonly-member")));
+    // The link of what was taken back does not come back with it.
+    bob.post("/invitations/accept", link).expect(404).await;
     accept(&bob, &again).await;
     assert_eq!(ada.delete(&url).expect(409).await.problem().1, "invitation-not-pending");
 }

@@ -1,6 +1,7 @@
 //! The HTTP face: its frame over a small sample table, and the whole application behind it.
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
+mod archived;
 mod attachments;
 mod auth;
 mod authorisation;
@@ -9,10 +10,12 @@ mod browser;
 mod budgets;
 mod comments;
 mod credentials;
+mod delegations;
 mod document;
 mod edges;
 mod events;
 mod files;
+mod grants;
 mod harness;
 mod invitations;
 mod jobs;
@@ -21,6 +24,7 @@ mod lives;
 mod maintenance;
 mod me;
 mod members;
+mod ownership;
 mod pages;
 mod preconditions;
 mod projects;

@@ -29,7 +29,8 @@ async fn a_token_does_what_its_scopes_say_and_no_more() {
 
 #[tokio::test]
 async fn a_leaked_token_cannot_take_the_account_over() {
-    let (app, ada) = TestApp::with_person("ada").await;
+    let app = TestApp::new().await;
+    let (ada, root) = (app.admin("ada").await, app.admin("root").await);
     let made = make(&app.of(&ada), &["write-account", "admin"], Value::Null).await;
     let token = app.bearer(made["token"].as_str().unwrap());
     let body = json!({ "name": "more", "scopes": ["write-projects"] });
@@ -40,7 +41,9 @@ async fn a_leaked_token_cannot_take_the_account_over() {
     token.post("/me/email").json(body).await.refused(403, "forbidden");
     token.delete("/me").await.refused(403, "forbidden");
     token.post("/auth/sign-out").await.refused(403, "forbidden");
-    // The scope alone makes nobody an administrator.
+    // The scope alone makes nobody an administrator, nor leaves them one.
+    let demoted = json!({ "is_admin": false });
+    app.of(&root).patch(&format!("/users/{}", ada.user_id)).json(demoted).await.expect(200);
     token.get("/users").await.refused(403, "forbidden");
 }
 
