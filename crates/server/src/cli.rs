@@ -14,6 +14,7 @@ use crate::{
         demo::DemoOptions,
         jobs::JobsCommand,
         maintenance::MaintenanceCommand,
+        owner::OwnerCommand,
         queue::QueueCommand,
         restore::RestoreOptions,
         storage::StorageCommand,
@@ -70,6 +71,9 @@ enum Command {
     /// Administer people's accounts.
     #[command(subcommand)]
     User(UserCommand),
+    /// Give workspaces and projects a new owner when theirs is deactivated.
+    #[command(subcommand)]
+    Owner(OwnerCommand),
     /// Administer personal access tokens.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -191,6 +195,7 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Worker(options) => commands::worker::run(&cli.global.service(&options)).await,
         Command::Scheduler(options) => commands::scheduler::run(&cli.global.service(&options)).await,
         Command::User(command) => commands::user::run(command, &cli.global.load()?, output).await,
+        Command::Owner(command) => commands::owner::run(command, &cli.global.load()?, output).await,
         Command::Token(command) => commands::token::run(command, &cli.global.load()?, output).await,
         Command::DemoData(options) => commands::demo::run(&options, &cli.global.load()?, output).await,
         Command::Jobs(command) => commands::jobs::run(command, &cli.global.load()?, output).await,

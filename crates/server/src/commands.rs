@@ -8,6 +8,7 @@ pub(crate) mod jobs;
 pub(crate) mod maintenance;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
+pub(crate) mod owner;
 pub(crate) mod queue;
 pub(crate) mod restore;
 pub(crate) mod scheduler;

@@ -1,6 +1,6 @@
 //! `tenon user`: what an administrator can do with a shell and without an account.
 
-use std::{io::Read, sync::Arc};
+use std::{fmt::Write, io::Read, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -17,7 +17,10 @@ use tenon_core::{
     users::{FullName, Lang, NewAccount, Timezone, User, Username},
 };
 
-use super::shell::{self, explained, find};
+use super::{
+    owner,
+    shell::{self, explained, find},
+};
 use crate::{config::Config, output::Output};
 
 const PAGE: i64 = 200;
@@ -38,7 +41,9 @@ pub(crate) enum UserCommand {
         /// Address or handle.
         user: String,
     },
-    /// Lock a person out: sessions end, tokens and sockets with them.
+    /// Lock a person out: sessions end, tokens, sockets and pending invitations with them.
+    ///
+    /// Says which workspaces and projects that leaves without an active owner; `tenon owner` gives them another.
     Deactivate {
         /// Address or handle.
         user: String,
@@ -140,8 +145,20 @@ fn password() -> anyhow::Result<NewPassword> {
 
 async fn change(app: &App, login: &str, patch: AccountPatch, output: &Output) -> anyhow::Result<()> {
     let user = find(app, login).await?;
-    let user = users::patch(app, System, user.id, patch, None).await.map_err(explained)?;
-    show(output, "Changed", &user)
+    let changed = users::patch(app, System, user.id, patch, None).await.map_err(explained)?;
+    let mut json = view(&changed.user);
+    json["without_owner"] = owner::views(&changed.without_owner).into();
+    output.print(&json, || {
+        let mut text = format!("Changed {}", line(&changed.user));
+        if !changed.without_owner.is_empty() {
+            let _ = write!(
+                text,
+                "\nWithout an active owner now; `tenon owner set-workspace` and `set-project` give them one:\n{}",
+                owner::lines(&changed.without_owner)
+            );
+        }
+        text
+    })
 }
 
 async fn list(app: &App, search: Option<&str>, output: &Output) -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ mod jobs;
 mod live;
 mod maintenance;
 mod monitoring;
+mod owners;
 mod pages;
 mod people;
 mod processes;
