@@ -25,7 +25,8 @@ fn what_a_deactivated_owner_leaves_is_listed_and_given_to_somebody_else() {
     assert!(!sole.as_array().unwrap().is_empty());
     let off = json(dir.path(), &["user", "deactivate", &owner]);
     assert_eq!((&off["is_active"], &off["without_owner"]), (&Value::Bool(false), &sole));
-    let told = text(&tenon(dir.path(), &["user", "deactivate", &owner]).stdout);
+    let told = tenon(dir.path(), &["user", "deactivate", &owner]);
+    let told = text(&told.stdout);
     assert!(told.contains("Without an active owner now; `tenon owner set-workspace`"), "{told}");
 
     let missing = json(dir.path(), &["owner", "missing"]);
@@ -45,6 +46,6 @@ fn what_a_deactivated_owner_leaves_is_listed_and_given_to_somebody_else() {
     }
     assert_eq!(json(dir.path(), &["owner", "missing"]), Value::Array(vec![]));
     let nowhere = ["owner", "set-project", "00000000-0000-7000-8000-000000000000", &other];
-    let nowhere = text(&tenon(dir.path(), &nowhere).stderr);
-    assert_eq!(nowhere, "tenon: there is no project 00000000-0000-7000-8000-000000000000\n");
+    let nowhere = tenon(dir.path(), &nowhere);
+    assert_eq!(text(&nowhere.stderr), "tenon: there is no project 00000000-0000-7000-8000-000000000000\n");
 }
