@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from module import (  # noqa: E402
+    checkout,
     commands,
     documents,
     evaluation,
@@ -36,7 +37,8 @@ Check = Callable[[], None]
 def checks() -> dict[str, Check]:
     """All checks, by name."""
     return (
-        evaluation.checks()
+        checkout.checks()
+        | evaluation.checks()
         | refusals.checks()
         | laws.checks()
         | programs.checks()

@@ -1,11 +1,10 @@
 """Everything is Nix, and every configuration is accepted; with the lib of nixpkgs as with ours."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from . import nix, plans
+from . import checkout, nix, plans
 from .outcome import Failed, Skipped
 from .places import HARNESS, NIXPKGS, REPOSITORY
 
@@ -20,12 +19,11 @@ def checks() -> dict[str, Callable[[], None]]:
 
 
 def every_file_parses() -> None:
-    """All that git knows or could know."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.nix"],
-        cwd=REPOSITORY, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in listed.stdout.split():
+    """All of the checkout."""
+    named = [name for name in checkout.files() if name.endswith(".nix")]
+    if not named:
+        raise Failed("there is no Nix file")
+    for name in named:
         try:
             nix.parse(REPOSITORY / name)
         except nix.EvaluationError as error:

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-from . import flake
+from . import checkout
 from .outcome import Failed, Skipped
 from .places import MODULE, REPOSITORY
 
@@ -40,7 +40,7 @@ def its_source_is_whole() -> None:
         raise Skipped("cargo is not installed")
     with tempfile.TemporaryDirectory() as directory:
         whole, source = Path(directory, "whole"), Path(directory, "source")
-        flake.copy(whole)
+        checkout.copy(whole)
         for part in parts:
             place = source / part.relative_to(REPOSITORY)
             place.parent.mkdir(parents=True, exist_ok=True)
