@@ -12,6 +12,12 @@ struct Found {
 }
 
 #[derive(diesel::QueryableByName)]
+struct Named {
+    #[diesel(sql_type = st::Text)]
+    name: String,
+}
+
+#[derive(diesel::QueryableByName)]
 struct Locale {
     #[diesel(sql_type = st::Text)]
     collation: String,
@@ -41,6 +47,23 @@ pub async fn exists(conn: &mut AsyncPgConnection, name: &str) -> Result<bool> {
 pub async fn lock(conn: &mut AsyncPgConnection, key: i64) -> Result<()> {
     sql("SELECT pg_advisory_lock($1)").bind::<st::BigInt, _>(key).execute(conn).await?;
     Ok(())
+}
+
+/// The same lock if nobody holds it; whether it is held now.
+pub async fn try_lock(conn: &mut AsyncPgConnection, key: i64) -> Result<bool> {
+    let row: Found =
+        sql("SELECT pg_try_advisory_lock($1) AS found").bind::<st::BigInt, _>(key).get_result(conn).await?;
+    Ok(row.found)
+}
+
+/// Databases of the account of `conn` whose names begin like this, in order.
+pub async fn owned(conn: &mut AsyncPgConnection, beginning: &str) -> Result<Vec<String>> {
+    let rows: Vec<Named> = sql("SELECT datname::text AS name FROM pg_database
+         WHERE starts_with(datname::text, $1) AND pg_has_role(datdba, 'USAGE') ORDER BY 1")
+    .bind::<st::Text, _>(beginning)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.name).collect())
 }
 
 /// Makes a database: empty, or as `template` is. Nobody may be connected to the template.

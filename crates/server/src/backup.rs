@@ -17,6 +17,7 @@ mod base;
 mod create;
 mod drill;
 mod files;
+mod leftovers;
 mod manifest;
 mod postgres;
 mod prune;
@@ -33,6 +34,7 @@ pub(crate) use self::{
     create::{Made, create},
     drill::{Drill, Drilled, drill},
     files::known as known_files,
+    leftovers::{Beside, look as look_beside},
     manifest::{Found, Kind, Manifest, State, find, list},
     prune::{Pruned, prune},
     recovery::{Goal, Moment, Recovered, Timeline, prepare, recover},

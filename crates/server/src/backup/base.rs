@@ -100,6 +100,7 @@ async fn base_alone(
         file_count: parts.tally.files,
         file_bytes: parts.tally.bytes,
         lost_files: parts.tally.lost,
+        safety: false,
         cluster: Some(Cluster { system, first_segment, end: Some(end) }),
     };
     alone.still().await?;

@@ -56,7 +56,8 @@ pub(crate) async fn create(
 
 async fn create_alone(config: &Config, db: &Db, target: &Target, mut alone: Alone) -> anyhow::Result<Made> {
     let room = prune::make_room(config, target).await;
-    let (manifest, tally) = make(config, db, target, &mut alone).await?;
+    let (manifest, tally) = make(config, db, target, &mut alone, false).await?;
+    measured(db, &manifest).await?;
     let pruned = prune::remove(config, target, false)
         .await
         .context("the backup is whole, but old ones could not be removed")?;
@@ -64,10 +65,10 @@ async fn create_alone(config: &Config, db: &Db, target: &Target, mut alone: Alon
     Ok(Made { manifest, copied: tally.copied, copied_bytes: tally.copied_bytes, pruned })
 }
 
-/// The same without removing any: for one that is made because another is needed.
-pub(super) async fn create_besides(config: &Config, db: &Db, target: &Target) -> anyhow::Result<Manifest> {
+/// A safety backup, of what is about to be replaced. It removes none, and does not count as the backup of the day.
+pub(super) async fn create_for_safety(config: &Config, db: &Db, target: &Target) -> anyhow::Result<Manifest> {
     let mut alone = Alone::with(db, Duration::ZERO).await?;
-    Ok(make(config, db, target, &mut alone).await?.0)
+    Ok(make(config, db, target, &mut alone, true).await?.0)
 }
 
 async fn make(
@@ -75,6 +76,7 @@ async fn make(
     db: &Db,
     target: &Target,
     alone: &mut Alone,
+    safety: bool,
 ) -> anyhow::Result<(Manifest, files::Tally)> {
     let started_at = now();
     let id = manifest::new_id(started_at);
@@ -107,11 +109,11 @@ async fn make(
         file_count: tally.files,
         file_bytes: tally.bytes,
         lost_files: tally.lost.clone(),
+        safety,
         cluster: None,
     };
     alone.still().await?;
     manifest.write(target).await?;
-    measured(db, &manifest).await?;
     Ok((manifest, tally))
 }
 

@@ -69,6 +69,10 @@ pub(crate) struct Manifest {
     pub(crate) file_bytes: u64,
     /// Files that the storage had lost before the backup.
     pub(crate) lost_files: Vec<String>,
+    /// Made by a restore, of what it was about to replace. It may be what somebody wanted to be rid of, so it is taken
+    /// only when it is named.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) safety: bool,
     /// Of a base backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cluster: Option<Cluster>,
@@ -119,6 +123,17 @@ pub(super) fn new_id(now: DateTime<Utc>) -> String {
     format!("{}-{:04x}{:02x}", now.format("%Y%m%dT%H%M%SZ"), fraction.min(0xffff), random & 0xff)
 }
 
+/// Whether `text` is such an id; letters that are not digits may be large.
+pub(super) fn is_id(text: &str) -> bool {
+    let shape = b"00000000T000000Z-xxxxxx";
+    text.len() == shape.len()
+        && text.bytes().zip(shape).all(|(byte, kind)| match kind {
+            b'0' => byte.is_ascii_digit(),
+            b'x' => byte.is_ascii_hexdigit(),
+            other => byte == *other,
+        })
+}
+
 /// What there is of a backup.
 #[derive(Debug)]
 pub(crate) enum State {
@@ -160,16 +175,19 @@ pub(crate) async fn list(target: &Target) -> anyhow::Result<Vec<Found>> {
     Ok(found)
 }
 
-/// The whole backup of this id, or with `newest` or none the newest one of `kind`.
+/// The whole backup of this id, or with `newest` or none the newest one of `kind` that is no safety backup.
 ///
 /// One that cannot be read and may be newer is not passed over: an older one in its place would be a loss that nobody
 /// notices.
 pub(crate) async fn find(target: &Target, id: Option<&str>, kind: Kind) -> anyhow::Result<Manifest> {
     let wanted = id.filter(|id| *id != "newest");
+    let mut safety = None;
     for found in list(target).await?.into_iter().rev() {
         match (wanted, found.state) {
             (Some(wanted), _) if wanted != found.id => {}
-            (_, State::Whole(manifest)) if wanted.is_some() || manifest.kind == kind => return Ok(*manifest),
+            (None, State::Whole(manifest)) if manifest.kind != kind => {}
+            (None, State::Whole(manifest)) if manifest.safety => safety = safety.or(Some(manifest.id)),
+            (_, State::Whole(manifest)) => return Ok(*manifest),
             (Some(id), State::Unfinished) => anyhow::bail!("the backup {id} broke off before it was whole"),
             (Some(_), State::Unreadable(why)) => anyhow::bail!(why),
             (None, State::Unreadable(why)) => {
@@ -178,9 +196,14 @@ pub(crate) async fn find(target: &Target, id: Option<&str>, kind: Kind) -> anyho
             _ => {}
         }
     }
-    match wanted {
-        Some(id) => anyhow::bail!("there is no backup {id} in {}", target.place()),
-        None => anyhow::bail!("there is no {} backup in {}", kind.as_str(), target.place()),
+    match (wanted, safety) {
+        (Some(id), _) => anyhow::bail!("there is no backup {id} in {}", target.place()),
+        (None, Some(id)) => anyhow::bail!(
+            "there is no {} backup in {} but what restores made of what they replaced; name one of those, such as {id}",
+            kind.as_str(),
+            target.place()
+        ),
+        (None, None) => anyhow::bail!("there is no {} backup in {}", kind.as_str(), target.place()),
     }
 }
 

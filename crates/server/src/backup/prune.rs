@@ -11,10 +11,14 @@ use tenon_db::Db;
 use super::{
     Alone, Manifest, Target,
     files::{self, Present},
+    leftovers,
     manifest::{self, Found, Kind, State},
     now, wal,
 };
 use crate::config::{Config, Keep};
+
+/// How long somebody has to miss what a restore replaced.
+const SAFETY_KEPT: TimeDelta = TimeDelta::days(7);
 
 /// What was removed.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub(crate) struct Pruned {
     pub(crate) files: u64,
     /// Segments of the write-ahead log that no base backup needs any more.
     pub(crate) segments: u64,
+    /// Databases that restores left that broke off.
+    pub(crate) databases: Vec<String>,
 }
 
 impl Pruned {
@@ -36,6 +42,7 @@ impl Pruned {
         self.leftovers.extend(later.leftovers);
         self.files += later.files;
         self.segments += later.segments;
+        self.databases.extend(later.databases);
         self
     }
 }
@@ -64,7 +71,9 @@ pub(crate) async fn prune(
     only_look: bool,
 ) -> anyhow::Result<Pruned> {
     let _alone = Alone::with(db, patience).await?;
-    remove(config, target, only_look).await
+    let mut pruned = remove(config, target, only_look).await?;
+    pruned.databases = leftovers::clear(config, db, only_look).await;
+    Ok(pruned)
 }
 
 /// The same for somebody who is [`Alone`] already.
@@ -151,10 +160,12 @@ async fn files_of_nobody(target: &Target, kept: &[&Manifest], only_look: bool) -
 }
 
 /// The ids of backups that are kept: those of the last day, which somebody may have made for a reason; of each of so many days, weeks and months that have a full one, the newest; and
-/// base backups for as far back as any moment can be restored.
+/// base backups for as far back as any moment can be restored. Safety backups are kept for a week, and take no other's place.
 fn kept<'a>(whole: &[&'a Manifest], keep: &Keep, now: DateTime<Utc>) -> BTreeSet<&'a str> {
     let mut kept = BTreeSet::new();
-    let full = || whole.iter().rev().filter(|manifest| manifest.kind == Kind::Full);
+    let full = |safety: bool| {
+        whole.iter().rev().filter(move |manifest| manifest.kind == Kind::Full && manifest.safety == safety)
+    };
     let day = |at: DateTime<Utc>| (at.year(), at.ordinal());
     let week = |at: DateTime<Utc>| (at.iso_week().year(), at.iso_week().week());
     let month = |at: DateTime<Utc>| (at.year(), at.month());
@@ -164,7 +175,7 @@ fn kept<'a>(whole: &[&'a Manifest], keep: &Keep, now: DateTime<Utc>) -> BTreeSet
         (keep.monthly, &month),
     ] {
         let mut seen = BTreeSet::new();
-        for manifest in full() {
+        for manifest in full(false) {
             let new = seen.len() < usize::try_from(count).unwrap_or(usize::MAX)
                 && seen.insert(period(manifest.snapshot_at));
             if new {
@@ -172,10 +183,10 @@ fn kept<'a>(whole: &[&'a Manifest], keep: &Keep, now: DateTime<Utc>) -> BTreeSet
             }
         }
     }
-    let yesterday = now - TimeDelta::days(1);
-    kept.extend(
-        full().filter(|manifest| manifest.snapshot_at > yesterday).map(|manifest| manifest.id.as_str()),
-    );
+    for (safety, since) in [(false, now - TimeDelta::days(1)), (true, now - SAFETY_KEPT)] {
+        let young = full(safety).filter(|manifest| manifest.snapshot_at > since);
+        kept.extend(young.map(|manifest| manifest.id.as_str()));
+    }
     let horizon = now - keep.point_in_time.duration();
     for manifest in whole.iter().rev().filter(|manifest| manifest.kind == Kind::Base) {
         kept.insert(manifest.id.as_str());
@@ -218,6 +229,7 @@ mod tests {
             file_count: 0,
             file_bytes: 0,
             lost_files: Vec::new(),
+            safety: false,
             cluster: None,
         }
     }
@@ -251,6 +263,27 @@ mod tests {
         assert_eq!(days_kept(TimeDelta::days(1), 5, &keep).len(), 5);
         let keep = Keep { daily: 0, weekly: 0, monthly: 1, ..Keep::default() };
         assert_eq!(days_kept(TimeDelta::days(1), 5, &keep), ["11-20 12"]);
+    }
+
+    #[test]
+    fn safety_backups_are_kept_for_a_week_and_take_the_place_of_no_other() {
+        let keep = Keep { daily: 2, weekly: 0, monthly: 0, ..Keep::default() };
+        let mut all: Vec<Manifest> = Vec::new();
+        for days in (0..10).rev() {
+            let at = noon() - TimeDelta::days(days);
+            all.push(made(Kind::Full, at - TimeDelta::hours(2)));
+            let mut safety = made(Kind::Full, at - TimeDelta::hours(1));
+            safety.safety = true;
+            safety.id = format!("{}-safety", at.format("%Y%m%dT%H%M%SZ"));
+            all.push(safety);
+        }
+        let kept = kept(&all.iter().collect::<Vec<_>>(), &keep, noon());
+        let (safety, others): (Vec<&str>, Vec<&str>) = kept.iter().partition(|id| id.ends_with("-safety"));
+        assert_eq!(others.iter().map(|id| &id[4..8]).collect::<Vec<_>>(), ["1119", "1120"]);
+        assert_eq!(
+            safety.iter().map(|id| &id[4..8]).collect::<Vec<_>>(),
+            ["1114", "1115", "1116", "1117", "1118", "1119", "1120"]
+        );
     }
 
     #[test]

@@ -17,7 +17,9 @@ use tenon_db::{
 };
 
 use super::{
-    Kind, Manifest, State, Target, create, manifest, now,
+    Kind, Manifest, State, Target, create,
+    leftovers::{self, Part, Restoring},
+    manifest, now,
     postgres::Program,
     recovery::lists_for,
     restored::{self, Files},
@@ -89,7 +91,7 @@ pub(crate) async fn restore(
     verify_first(target, &manifest).await?;
     let safety = if inhabited && !wish.without_safety {
         let live = Db::open(db_config(config, place.url.clone()));
-        let made = create::create_besides(config, &live, target).await.context(
+        let made = create::create_for_safety(config, &live, target).await.context(
             "no backup of what would be replaced can be made, so it is not replaced; with --without-safety-backup it is kept as a database of another name",
         )?;
         Some(made.id)
@@ -98,7 +100,7 @@ pub(crate) async fn restore(
     };
 
     let keys = restored::keys_of(target, &manifest).await?;
-    let name = format!("{:.28}_restored_{}", place.name, suffix(&manifest.id));
+    let name = Part::Restored.name(&place.name, &manifest.id);
     place.make(&name).await?;
     let filled = fill(config, target, &manifest, &place, &name, keys.as_ref()).await;
     let filled = match filled {
@@ -237,6 +239,7 @@ async fn refuse_emptied(target: &Target, newest: &Manifest) -> anyhow::Result<()
     for found in manifest::list(target).await?.into_iter().rev() {
         if let State::Whole(older) = found.state
             && older.kind == Kind::Full
+            && !older.safety
             && older.counts.users > 0
         {
             anyhow::bail!(
@@ -248,11 +251,6 @@ async fn refuse_emptied(target: &Target, newest: &Manifest) -> anyhow::Result<()
         }
     }
     Ok(())
-}
-
-/// `20261120T213000Z-1a2b` gives `20261120t213000z_1a2b`, fit for a name in the database.
-fn suffix(id: &str) -> String {
-    id.to_lowercase().replace('-', "_")
 }
 
 /// The database to be replaced, seen from another one of its server.
@@ -269,11 +267,13 @@ impl Place {
     async fn of(config: &Config, database: &Database, manifest: &Manifest) -> anyhow::Result<Self> {
         let url = database.db.url().to_owned();
         let name = Address::of(&url)?.database;
-        let beside = Db::open(db_config(config, with_database(&url, "postgres")));
-        let mut admin = beside
-            .dedicated()
-            .await
-            .context("cannot connect to the database postgres, from which databases are made and renamed")?;
+        let alone = Restoring::try_at(leftovers::beside(config, &url).await?, &name).await?;
+        let Some(mut alone) = alone else {
+            anyhow::bail!("another restore of the database {name} is running; wait until it is done");
+        };
+        // Some hold as much as what is to be restored.
+        alone.clear(&name, false).await?;
+        let mut admin = alone.0;
         // A large database is not dropped in a moment.
         backups::at_leisure(&mut admin).await?;
         let server = backups::server(&mut admin).await?;
@@ -331,8 +331,6 @@ impl Place {
     }
 
     async fn make(&mut self, name: &str) -> anyhow::Result<()> {
-        // What an earlier attempt left.
-        databases::drop(&mut self.admin, name).await?;
         databases::create_alike(&mut self.admin, name)
             .await
             .context("cannot make a database to restore into")?;
@@ -349,7 +347,7 @@ impl Place {
             return Ok(None);
         }
         self.refuse_visitors(&name).await?;
-        let old = format!("{name:.28}_replaced_{}", suffix(&manifest::new_id(now())));
+        let old = Part::Replaced.name(&name, &manifest::new_id(now()));
         databases::replace(&mut self.admin, &name, &old, restored)
             .await
             .context("cannot put the restored database in the place of the old one")?;

@@ -34,7 +34,7 @@ pub(crate) enum BackupCommand {
     /// Needs the programs of a PostgreSQL server, and backup.identity for encrypted backups. Touches nothing that runs, and
     /// writes down in the database how long it took.
     Drill {
-        /// The backup; the newest one when absent.
+        /// The backup; when absent the newest one that was not made by a restore.
         id: Option<String>,
         /// Recover the newest base backup and the archived write-ahead log instead, up to its end.
         #[arg(long, conflicts_with = "id")]
@@ -46,10 +46,10 @@ pub(crate) enum BackupCommand {
     ///
     /// With backup.identity, encrypted backups are opened as well; without, their bytes are compared.
     Verify {
-        /// The backup; the newest one when absent.
+        /// The backup; when absent the newest one that was not made by a restore.
         id: Option<String>,
     },
-    /// Remove backups that are kept no longer, and what is left of those that broke off.
+    /// Remove backups that are kept no longer, and what is left of backups and restores that broke off.
     Prune {
         /// Only say what would be removed.
         #[arg(long)]
@@ -255,6 +255,7 @@ fn object(manifest: &Manifest) -> Value {
         "finished_at": manifest.finished_at,
         "tenon": manifest.tenon,
         "postgres": manifest.postgres,
+        "safety": manifest.safety,
         "encrypted": !manifest.recipients.is_empty(),
         "size_bytes": manifest.size(),
         "files": manifest.file_count,
@@ -266,7 +267,7 @@ fn object(manifest: &Manifest) -> Value {
 fn line(found: &Found) -> String {
     match &found.state {
         State::Whole(manifest) => format!(
-            "{}  {}  {}  {}, {} files, {} people, {}",
+            "{}  {}  {}  {}, {} files, {} people, {}{}",
             manifest.id,
             manifest.kind.as_str(),
             manifest.snapshot_at.format("%Y-%m-%d %H:%M:%S UTC"),
@@ -274,6 +275,7 @@ fn line(found: &Found) -> String {
             manifest.file_count,
             manifest.counts.users,
             if manifest.recipients.is_empty() { "not encrypted" } else { "encrypted" },
+            if manifest.safety { ", made by a restore of what it replaced" } else { "" },
         ),
         State::Unreadable(why) => format!("{}  cannot be used: {why}", found.id),
         State::Unfinished => format!("{}  broke off, or is being made", found.id),
@@ -286,17 +288,19 @@ fn removed(pruned: &Pruned) -> Value {
         "leftovers": pruned.leftovers,
         "files": pruned.files,
         "segments": pruned.segments,
+        "databases": pruned.databases,
     })
 }
 
 fn pruned_line(pruned: &Pruned, dry_run: bool) -> String {
     format!(
-        "{}: {} backups, {} that broke off, {} objects with bytes of files, {} segments of the write-ahead log.",
+        "{}: {} backups, {} that broke off, {} objects with bytes of files, {} segments of the write-ahead log, {} databases that restores left.",
         if dry_run { "Would remove" } else { "Removed" },
         pruned.backups.len(),
         pruned.leftovers.len(),
         pruned.files,
-        pruned.segments
+        pruned.segments,
+        pruned.databases.len()
     )
 }
 

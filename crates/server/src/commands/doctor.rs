@@ -9,6 +9,7 @@ use tenon_adapters::{
 use tenon_db::migrations;
 
 use crate::{
+    backup::{self, Beside},
     config::Config,
     database::Database,
     keys,
@@ -52,6 +53,13 @@ pub(super) async fn examine_all(config: &Config) -> anyhow::Result<Vec<Finding>>
             examine("migrations", async {
                 migrations::check(&database.db).await?;
                 Ok("at this release".to_owned())
+            })
+            .await,
+        );
+        findings.push(
+            examine("leftovers", async {
+                let beside = backup::look_beside(&database.db).await?;
+                Ok(as_leftovers(&beside))
             })
             .await,
         );
@@ -114,6 +122,25 @@ pub(super) async fn examine_all(config: &Config) -> anyhow::Result<Vec<Finding>>
         database.close().await?;
     }
     Ok(findings)
+}
+
+/// Databases that take room and are nobody's concern, which is why somebody should hear of them.
+fn as_leftovers(beside: &Beside) -> String {
+    let Beside { restored, replaced } = beside;
+    let mut said = Vec::new();
+    if !restored.is_empty() {
+        said.push(format!(
+            "{} of restores that broke off, unless one is running; the next restore or `tenon backup prune` removes them",
+            restored.join(", ")
+        ));
+    }
+    if !replaced.is_empty() {
+        said.push(format!(
+            "{} of what restores replaced, which nothing removes; drop them when nobody misses them",
+            replaced.join(", ")
+        ));
+    }
+    if said.is_empty() { "none".to_owned() } else { said.join("; ") }
 }
 
 async fn examine(name: &'static str, work: impl Future<Output = anyhow::Result<String>>) -> Finding {

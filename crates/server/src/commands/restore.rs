@@ -16,7 +16,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreOptions {
-    /// The backup; when absent the newest one, or the newest base backup from before the moment.
+    /// The backup; when absent the newest one that was not made by a restore, or the newest base backup from before the moment.
     #[arg(long, value_name = "ID")]
     from: Option<String>,
     /// Restore this moment instead, from a base backup and the archived write-ahead log: 2026-11-20T21:30:00Z.
@@ -146,7 +146,7 @@ fn restored_text(restored: &Restored) -> String {
         files_text(&restored.files),
     )];
     if let Some(id) = &restored.safety {
-        said.push(format!("What was there is the backup {id}."));
+        said.push(format!("What was there is the backup {id}, which is restored only with --from."));
     }
     if let Some(name) = &restored.kept_database {
         said.push(format!("What was there is the database {name}."));

@@ -3,6 +3,7 @@
 mod house;
 mod moments;
 mod refusals;
+mod wrecks;
 
 use std::{
     path::Path,

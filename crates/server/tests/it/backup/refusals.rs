@@ -104,17 +104,22 @@ async fn a_backup_that_lost_its_lock_is_given_up() {
     assert_eq!(house.json(&["backup", "list"])[0]["state"], "unfinished");
 }
 
-/// A directory with a `pg_dump` that says its version, and else runs `script`, which finds the real one in `$real`.
 async fn pg_dump(house: &House, script: &str) -> PathBuf {
+    program(house, "pg_dump", script).await
+}
+
+/// A directory with a program of `PostgreSQL` that says its version, and else runs `script`, which finds the real one in
+/// `$real`.
+pub(super) async fn program(house: &House, name: &'static str, script: &str) -> PathBuf {
     let server = backups::server(&mut house.db.db().dedicated().await.unwrap()).await.unwrap();
-    let real = managed::program(None, "pg_dump", server.major.try_into().unwrap()).await.unwrap();
+    let real = managed::program(None, name, server.major.try_into().unwrap()).await.unwrap();
     let bin = house.dir.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
     let real = real.display();
     let script =
         format!("#!/bin/sh\nreal={real}\n[ \"$1\" = --version ] && exec $real --version\n{script}\n");
-    std::fs::write(bin.join("pg_dump"), script).unwrap();
-    std::fs::set_permissions(bin.join("pg_dump"), Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(bin.join(name), script).unwrap();
+    std::fs::set_permissions(bin.join(name), Permissions::from_mode(0o755)).unwrap();
     bin
 }
 
