@@ -119,6 +119,11 @@ pub async fn create(app: &App, operator: Operator<'_>, new: NewAccount) -> Resul
     .await
 }
 
+/// Whether this installation has an administrator who can sign in.
+pub async fn has_admin(app: &App) -> Result<bool> {
+    Ok(tenon_db::users::admins(&mut *app.read().await?).await? > 0)
+}
+
 /// What an administrator may change of an account; `None` leaves it as it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AccountPatch {

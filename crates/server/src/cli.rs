@@ -5,13 +5,14 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::{
     commands::{
         self,
         backup::BackupCommand,
         demo::DemoOptions,
+        health::HealthOptions,
         jobs::JobsCommand,
         maintenance::MaintenanceCommand,
         owner::OwnerCommand,
@@ -122,9 +123,23 @@ enum Command {
     /// Reads the configuration, and tries the database, the queue, the file store, the bus, the mailer and the keys. Changes
     /// nothing but what a first start would make.
     Doctor,
+    /// Ask a process of this configuration whether it runs; fails when it does not.
+    ///
+    /// Asks where metrics.listen says, or else the API, at server.listen or `server.unix_socket`.
+    Health(HealthOptions),
     /// Check or explain the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print a script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual, a page for each command.
+    Man {
+        /// Directory for the pages, such as `/usr/local/share/man/man1`.
+        directory: PathBuf,
+    },
 }
 
 #[derive(Debug, Default, Args)]
@@ -210,6 +225,9 @@ async fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Openapi { older } => commands::openapi::run(older, output),
         Command::Migrate => commands::migrate::run(&cli.global.load()?, output).await,
         Command::Doctor => commands::doctor::run(&cli.global.load()?, output).await,
+        Command::Health(options) => commands::health::run(&options, &cli.global.load()?, output).await,
+        Command::Completions { shell } => commands::completions::print(shell, Cli::command()),
+        Command::Man { directory } => commands::completions::write_manual(&directory, Cli::command()),
         Command::Config(ConfigCommand::Check { file }) => commands::config::check(file, output),
         Command::Config(ConfigCommand::Reference) => commands::config::reference(output),
     }

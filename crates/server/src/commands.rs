@@ -1,9 +1,11 @@
 //! What each command does.
 
 pub(crate) mod backup;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod maintenance;
 pub(crate) mod migrate;

@@ -1,6 +1,6 @@
 //! `tenon user`: what an administrator can do with a shell and without an account.
 
-use std::{fmt::Write, io::Read, sync::Arc};
+use std::{fmt::Write, io::Read, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -10,6 +10,7 @@ use tenon_app::{
     users::{self, AccountPatch, Operator::System},
 };
 use tenon_core::{
+    Error,
     emails::Email,
     page::Page,
     secrets::NewPassword,
@@ -87,6 +88,13 @@ pub(crate) struct NewUser {
     /// Read the password from standard input.
     #[arg(long)]
     password_stdin: bool,
+    /// Read the password from the first line of a file.
+    #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
+    password_file: Option<PathBuf>,
+    /// With --admin: only for the first administrator. While there is one, nothing is done; an account that has the
+    /// address becomes it.
+    #[arg(long, requires = "admin")]
+    if_no_admin: bool,
 }
 
 /// Runs one of the commands on the database of this installation.
@@ -96,7 +104,15 @@ pub(crate) async fn run(command: UserCommand, config: &Config, output: &Output) 
 
 async fn execute(command: UserCommand, app: &Arc<App>, output: &Output) -> anyhow::Result<()> {
     match command {
+        UserCommand::Create(new) if new.if_no_admin && users::has_admin(app).await? => {
+            output.print(&json!({ "administrator": true }), || "There is an administrator.".to_owned())
+        }
         UserCommand::Create(new) => {
+            if new.if_no_admin
+                && let Some(user) = known(app, &new.email).await?
+            {
+                return promote_known(app, &user, output).await;
+            }
             let user = users::create(app, System, account(&new)?).await.map_err(explained)?;
             show(output, "Made", &user)
         }
@@ -127,7 +143,7 @@ fn account(new: &NewUser) -> anyhow::Result<NewAccount> {
         email: Email::parse(&new.email).map_err(wrong("the address"))?,
         username: new.username.as_deref().map(Username::parse).transpose().map_err(wrong("the handle"))?,
         full_name: FullName::parse(&new.name).map_err(wrong("the name"))?,
-        password: new.password_stdin.then(password).transpose()?,
+        password: given_password(new)?,
         lang: serde_json::from_value::<Lang>(new.lang.clone().into())
             .map_err(|_| anyhow::anyhow!("there is no language {}; choose en, es or fr", new.lang))?,
         timezone: Timezone::parse(&new.timezone).map_err(wrong("the time zone"))?,
@@ -135,12 +151,44 @@ fn account(new: &NewUser) -> anyhow::Result<NewAccount> {
     })
 }
 
+/// The password that comes with the command, if one does.
+fn given_password(new: &NewUser) -> anyhow::Result<Option<NewPassword>> {
+    if let Some(file) = &new.password_file {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the password in {}", file.display()))?;
+        return first_line(&text).map(Some);
+    }
+    new.password_stdin.then(password).transpose()
+}
+
 /// A password is never an argument: those are seen by everybody on the machine.
 fn password() -> anyhow::Result<NewPassword> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("cannot read the password")?;
+    first_line(&text)
+}
+
+fn first_line(text: &str) -> anyhow::Result<NewPassword> {
     let line = text.lines().next().unwrap_or_default();
     NewPassword::parse(line).map_err(|e| anyhow::anyhow!("the password {}", e.detail))
+}
+
+async fn known(app: &App, email: &str) -> anyhow::Result<Option<User>> {
+    match users::find(app, System, email).await {
+        Err(Error::NotFound(_)) => Ok(None),
+        found => found.map(Some).map_err(explained),
+    }
+}
+
+/// Makes an administrator of an account that was there before, if it is certain whose it is.
+async fn promote_known(app: &App, user: &User, output: &Output) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        user.is_active,
+        "there is an account with the address {} that is not active: whoever made it may not be whom you mean; \
+         look with `tenon user list`, and activate or promote it yourself",
+        user.email.as_str()
+    );
+    change(app, user.email.as_str(), AccountPatch { is_active: None, is_admin: Some(true) }, output).await
 }
 
 async fn change(app: &App, login: &str, patch: AccountPatch, output: &Output) -> anyhow::Result<()> {

@@ -99,3 +99,20 @@ fn the_reference_page_in_the_repository_is_the_one_the_program_prints() {
     let printed = tenon(dir.path(), &["config", "reference"]);
     assert_eq!(std::fs::read_to_string(committed).unwrap(), text(&printed.stdout), "run `just gen`");
 }
+
+#[test]
+fn shells_get_completions_and_readers_a_page_for_each_command() {
+    let dir = directory();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = tenon(dir.path(), &["completions", shell]);
+        assert_eq!(script.status.code(), Some(0), "{}", text(&script.stderr));
+        assert!(text(&script.stdout).contains("demo-data"), "{shell} knows no demo-data");
+    }
+    let written = tenon(dir.path(), &["man", "pages/man1"]);
+    assert_eq!(written.status.code(), Some(0), "{}", text(&written.stderr));
+    // Units name these.
+    for page in ["tenon.1", "tenon-serve.1", "tenon-backup.1", "tenon-user.1", "tenon-backup-create.1"] {
+        let page = dir.path().join("pages/man1").join(page);
+        assert!(std::fs::read_to_string(&page).unwrap().contains(".SH SYNOPSIS"), "{}", page.display());
+    }
+}

@@ -13,8 +13,9 @@ use crate::{
 };
 
 /// What Prometheus adds, and what exporters tell that are not ours: the page names each exporter.
-const NOT_OURS: [&str; 10] = [
+const NOT_OURS: [&str; 11] = [
     "up",
+    "namedprocess_namegroup_cpu_seconds_total",
     "node_cpu_seconds_total",
     "node_filesystem_avail_bytes",
     "node_filesystem_size_bytes",

@@ -73,6 +73,48 @@ fn an_account_is_made_listed_and_switched_off() {
 }
 
 #[test]
+fn the_first_administrator_is_made_once_and_of_nobody_who_is_not_certain() {
+    let dir = directory();
+    assert_eq!(tenon(dir.path(), &["migrate"]).status.code(), Some(0));
+    std::fs::write(dir.path().join("password"), "a long and unusual password\nanother line\n").unwrap();
+    let first = |email: &str| {
+        let options = ["--name", "Root", "--admin", "--if-no-admin", "--password-file", "password"];
+        tenon(dir.path(), &[&["--json", "user", "create", email], &options[..]].concat())
+    };
+    // Somebody who never proved that the address is theirs.
+    tenon(dir.path(), &["user", "create", "eve@example.org", "--name", "Eve"]);
+    let refused = first("eve@example.org");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("that is not active"), "{}", text(&refused.stderr));
+
+    let made = first("root@example.org");
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!((&made["email"], &made["is_admin"]), (&"root@example.org".into(), &true.into()));
+    // Another address in the configuration later makes nobody.
+    for email in ["root@example.org", "other@example.org"] {
+        let again = first(email);
+        assert_eq!(text(&again.stdout).trim(), "{\n  \"administrator\": true\n}", "{}", text(&again.stderr));
+    }
+    let all = tenon(dir.path(), &["--json", "user", "list"]);
+    let all: Vec<Value> = serde_json::from_slice(&all.stdout).unwrap();
+    assert_eq!(all.len(), 2, "{all:?}");
+    let alone = tenon(dir.path(), &["user", "create", "a@example.org", "--name", "A", "--if-no-admin"]);
+    assert_eq!(alone.status.code(), Some(2), "it is about administrators");
+}
+
+#[test]
+fn an_account_that_is_there_becomes_the_first_administrator() {
+    let dir = directory();
+    assert_eq!(tenon(dir.path(), &["migrate"]).status.code(), Some(0));
+    let create = ["user", "create", "ada@example.org", "--name", "Ada", "--password-stdin"];
+    with_input(dir.path(), &create, "a long and unusual password\n");
+    let options = ["--name", "Root", "--admin", "--if-no-admin"];
+    let made = tenon(dir.path(), &[&["--json", "user", "create", "ada@example.org"], &options[..]].concat());
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!((&made["full_name"], &made["is_admin"]), (&"Ada".into(), &true.into()));
+}
+
+#[test]
 fn a_password_set_from_the_machine_is_no_common_one() {
     let dir = directory();
     assert_eq!(tenon(dir.path(), &["migrate"]).status.code(), Some(0));

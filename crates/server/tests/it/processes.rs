@@ -79,6 +79,29 @@ pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
 }
 
 #[test]
+fn a_process_can_be_asked_how_it_is_without_curl() {
+    let dir = directory();
+    let (up, greeting) = up(dir.path(), &[]);
+    let health = |listen: &str, options: &[&str]| {
+        command(dir.path(), &[&["health"], options].concat())
+            .env("TENON__SERVER__LISTEN", listen)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap()
+    };
+    let here = address(&greeting);
+    let port = here.rsplit(':').next().unwrap();
+    for options in [&[][..], &["--ready"]] {
+        let well = health(&format!("0.0.0.0:{port}"), options);
+        assert_eq!((text(&well.stdout), well.status.code()), ("ok\n", Some(0)), "{}", text(&well.stderr));
+    }
+    stop(up);
+    let gone = health(&here, &[]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(text(&gone.stderr).contains("does not answer"), "{}", text(&gone.stderr));
+}
+
+#[test]
 fn up_starts_from_nothing_answers_and_stops_with_its_database() {
     let dir = directory();
     let (up, greeting) = up(dir.path(), &[]);
