@@ -7,6 +7,7 @@ let
   cfg = config.services.tenon;
   unit = import ./unit.nix { inherit config lib; };
   topology = import ./topology.nix { inherit config lib; };
+  addresses = import ./addresses.nix { inherit lib; };
 
   proxyGroup =
     if cfg.proxy.caddy.enable then config.services.caddy.group
@@ -15,11 +16,12 @@ let
 
   socketOf = api: {
     description = "Tenon API socket";
+    documentation = [ "man:tenon-serve(1)" ];
     wantedBy = [ "sockets.target" ];
     partOf = [ "tenon.target" ];
     listenStreams =
       lib.optional topology.proxied api.socket
-      ++ lib.optional (cfg.listen.address != null) "${cfg.listen.address}:${toString api.port}";
+      ++ lib.optional (cfg.listen.address != null) (addresses.withPort cfg.listen.address api.port);
     socketConfig =
       lib.optionalAttrs topology.proxied {
         SocketUser = cfg.user;
@@ -90,7 +92,8 @@ in
 
     listen = {
       address = mkOption {
-        type = types.nullOr types.str;
+        type = types.nullOr addresses.ip;
+        apply = address: if address == null then null else addresses.bare address;
         default = if topology.proxied then null else "127.0.0.1";
         defaultText = lib.literalExpression ''if proxy.caddy.enable || proxy.nginx.enable then null else "127.0.0.1"'';
         example = "10.0.0.5";
@@ -111,6 +114,7 @@ in
       (mkIf (topology.apis != [ ]) {
         tenon-sockets = {
           description = "Changes of Tenon's sockets";
+          documentation = [ "man:tenon-serve(1)" ];
           wantedBy = [ "tenon.target" ];
           partOf = [ "tenon.target" ];
           stopIfChanged = false;
@@ -120,6 +124,8 @@ in
             RemainAfterExit = true;
             RuntimeDirectory = "tenon-sockets";
             RuntimeDirectoryPreserve = true;
+          }
+          // lib.mapAttrs (_: lib.mkDefault) {
             # Root, to ask systemd; nothing else of root's.
             CapabilityBoundingSet = "";
             NoNewPrivileges = true;

@@ -4,6 +4,7 @@ let
   inherit (lib) mkIf;
   cfg = config.services.tenon;
   limits = import ./limits.nix { inherit lib; };
+  topology = import ./topology.nix { inherit config lib; };
 
   # As the service.
   service = {
@@ -19,6 +20,13 @@ let
     Group = "root";
     LoadCredential = lib.filter (lib.hasPrefix "backup.") cfg.credentials;
   };
+
+  # `tenon health` asks the first process, for settings do not say where each listens.
+  askFirst = lib.optionalString (topology.processes != [ ]) ''
+    if [ "$command" = health ]; then
+        act ${wordsOf service} --setenv=TENON_CONFIG=/etc/tenon/tenon.toml ${lib.escapeShellArg "--setenv=TENON__METRICS__LISTEN=${(lib.head topology.processes).metrics}"} ${lib.getExe cfg.package} "$@"
+    fi
+  '';
 
   wordsOf =
     who:
@@ -40,12 +48,14 @@ in
 {
   config = mkIf cfg.enable {
     environment.systemPackages = [
+      # Its manual and completions; its command is the one below.
+      (lib.lowPrio cfg.package)
       (pkgs.writeShellApplication {
         name = "tenon";
         text = ''
           # Runs tenon as the service would: as ${cfg.user}, with its settings and secrets.
           case "''${1-help}" in
-          config | openapi | help | -h | --help | -V | --version)
+          config | openapi | completions | man | help | -h | --help | -V | --version)
               exec ${lib.getExe cfg.package} "''${@:-help}"
               ;;
           esac
@@ -71,7 +81,7 @@ in
               # and these settings are what it may know.
               act ${wordsOf postgres} --setenv=TENON_CONFIG=/etc/tenon/wal.toml ${lib.getExe cfg.package} "$@"
           fi
-          act ${wordsOf service} --setenv=TENON_CONFIG=/etc/tenon/tenon.toml ${lib.getExe cfg.package} "$@"
+${askFirst}act ${wordsOf service} --setenv=TENON_CONFIG=/etc/tenon/tenon.toml ${lib.getExe cfg.package} "$@"
         '';
       })
     ];

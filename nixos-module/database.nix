@@ -4,12 +4,17 @@ let
   inherit (lib) mkDefault mkIf mkOption types;
   cfg = config.services.tenon;
   inherit (cfg) database;
+  addresses = import ./addresses.nix { inherit lib; };
+  overSocket = addresses.isSocket database.host;
 
   url =
     if database.createLocally then
       "postgres:///${database.name}?host=/run/postgresql&user=${database.user}"
+    else if overSocket then
+      "postgres:///${database.name}?host=${database.host}&user=${database.user}"
+      + lib.optionalString (database.port != 5432) "&port=${toString database.port}"
     else
-      "postgres://${database.user}@${toString database.host}:${toString database.port}/${database.name}?${encryption}";
+      "postgres://${database.user}@${addresses.withPort (toString database.host) database.port}/${database.name}?${encryption}";
 
   # A certificate is verified, with the name of the server, or there is none.
   encryption =
@@ -26,10 +31,10 @@ in
       description = "Whether to use the Postgres of this machine, and to make the database and its owner there. No password is needed: Postgres asks the system who is calling.";
     };
     host = mkOption {
-      type = types.nullOr types.str;
+      type = types.nullOr addresses.host;
       default = null;
       example = "db.example.org";
-      description = "Where a Postgres elsewhere is.";
+      description = "Where a Postgres elsewhere is; or, of one on this machine that is set up otherwise, the directory of its socket: `/run/postgresql`.";
     };
     port = mkOption {
       type = types.port;
@@ -94,7 +99,7 @@ in
         message = "services.tenon.database: createLocally is off, but nothing says where the database is: set services.tenon.database.host or services.tenon.secrets.databaseUrlFile.";
       }
       {
-        assertion = database.caFile != null -> database.host != null && database.encrypt;
+        assertion = database.caFile != null -> database.host != null && !overSocket && database.encrypt;
         message = "services.tenon.database.caFile is of the encrypted connection to services.tenon.database.host, and there is none; in a whole URL say sslrootcert=….";
       }
       {

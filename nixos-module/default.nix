@@ -9,6 +9,7 @@
     ./secrets.nix
     ./resources.nix
     ./migrate.nix
+    ./initial-admin.nix
     ./api.nix
     ./workers.nix
     ./scheduler.nix

@@ -23,8 +23,18 @@ dockerTools.buildLayeredImage {
     Env = [
       "TENON__DATA_DIR=/data"
       "TENON__ENVIRONMENT=production"
+      # Where every kind of process answers its check.
+      "TENON__METRICS__LISTEN=127.0.0.1:9464"
       "TENON__SERVER__LISTEN=0.0.0.0:8080"
     ];
+    # In nanoseconds.
+    Healthcheck = {
+      Test = [ "CMD" (lib.getExe tenon) "health" ];
+      Interval = 30 * 1000000000;
+      Timeout = 10 * 1000000000;
+      StartPeriod = 60 * 1000000000;
+      Retries = 3;
+    };
     ExposedPorts."8080/tcp" = { };
     User = "65534:65534";
     Volumes."/data" = { };

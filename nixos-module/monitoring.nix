@@ -8,6 +8,7 @@ let
 
   localPostgres = cfg.database.createLocally;
   localRedis = cfg.redis.createLocally;
+  addresses = import ./addresses.nix { inherit lib; };
   loopback = port: "127.0.0.1:${toString port}";
 
   tenon = {
@@ -44,6 +45,42 @@ let
   };
   inherit (config.services.prometheus) exporters;
 
+  # Where data of ours grows. A disk of somebody else's, or of the system's, is not our alarm.
+  directories =
+    [ cfg.stateDir ]
+    ++ lib.optional localPostgres config.services.postgresql.dataDir
+    ++ lib.optional (cfg.backup.enable && cfg.backup.s3 == null) cfg.backup.directory;
+  holds = mount: directory: mount == "/" || directory == mount || lib.hasPrefix "${mount}/" directory;
+  mountOf =
+    directory:
+    lib.foldl' (
+      best: mount: if holds mount (toString directory) && lib.stringLength mount > lib.stringLength best then mount else best
+    ) "/" (lib.attrNames config.fileSystems);
+  mounts = lib.unique (map mountOf directories);
+
+  # The rules as they stand, of this machine's disks and of as many processors as its Postgres may use.
+  rules = pkgs.writeText "alerts.yaml" (
+    lib.replaceStrings
+      [ ''mountpoint=~".*"'' "1000) > 0.8" ]
+      [
+        ''mountpoint=~${builtins.toJSON (lib.concatMapStringsSep "|" lib.escapeRegex mounts)}''
+        "${if cfg.resources.postgres.cpu == null then "1000" else toString cfg.resources.postgres.cpu}) > 0.8"
+      ]
+      (builtins.readFile ./alerts.yaml)
+  );
+
+  # Ports that others have on this machine: each of ours must be free.
+  ports =
+    lib.optionals (cfg.listen.address != null) (map (api: { inherit (api) port; of = api.unit; }) topology.apis)
+    ++ map (process: { port = process.metricsPort; of = "the figures of ${process.unit}"; }) topology.processes
+    ++ lib.optional monitoring.prometheus.enable { inherit (config.services.prometheus) port; of = "Prometheus"; }
+    ++ lib.concatLists (
+      lib.mapAttrsToList (name: one: lib.optional (one.enable or false) { inherit (one) port; of = "the exporter ${name}"; }) {
+        inherit (exporters) blackbox node postgres process redis;
+      }
+    );
+  shared = lib.filter (one: lib.length (lib.filter (other: other.port == one.port) ports) > 1) ports;
+
   # What Grafana encrypts passwords in its database with: made once, where nobody else reads.
   grafanaKey = "${config.services.grafana.dataDir}/secret_key";
   makeGrafanaKey = ''
@@ -65,7 +102,8 @@ in
 {
   options.services.tenon.monitoring = {
     address = mkOption {
-      type = types.str;
+      type = addresses.ip;
+      apply = addresses.bare;
       default = "127.0.0.1";
       description = "Address on which each process answers `/metrics`, `/health` and `/readiness`. Other than on loopback it needs `secrets.metricsTokenFile`.";
     };
@@ -94,10 +132,13 @@ in
         checkConfig = mkIf (cfg.secrets.metricsTokenFile != null) (mkDefault "syntax-only");
       })
       (mkIf monitoring.alerts.enable {
-        ruleFiles = [ ./alerts.yaml ];
+        ruleFiles = [ rules ];
         scrapeConfigs =
           [ (exporter "machine" exporters.node.port) ]
-          ++ lib.optional localPostgres (exporter "postgres" exporters.postgres.port)
+          ++ lib.optionals localPostgres [
+            (exporter "postgres" exporters.postgres.port)
+            (exporter "process" exporters.process.port)
+          ]
           ++ lib.optional localRedis (exporter "redis" exporters.redis.port)
           ++ lib.optional topology.proxied certificate;
         exporters = {
@@ -109,6 +150,18 @@ in
             enable = true;
             listenAddress = mkDefault "127.0.0.1";
             runAsLocalSuperUser = true;
+          };
+          # What Postgres takes of the processors, its own figures do not tell.
+          process = mkIf localPostgres {
+            enable = true;
+            listenAddress = mkDefault "127.0.0.1";
+            settings.process_names = [
+              {
+                name = "postgres";
+                # The second is what a wrapper of nixpkgs leaves of the name.
+                comm = [ "postgres" ".postgres-wrapp" ];
+              }
+            ];
           };
           redis = mkIf localRedis {
             enable = true;
@@ -157,8 +210,18 @@ in
 
     assertions = [
       {
-        assertion = lib.hasPrefix "127." monitoring.address || monitoring.address == "[::1]" || cfg.secrets.metricsTokenFile != null;
+        assertion = addresses.isLoopback monitoring.address || cfg.secrets.metricsTokenFile != null;
         message = "services.tenon.monitoring.address is not on loopback: anybody could read the figures. Set services.tenon.secrets.metricsTokenFile.";
+      }
+      {
+        assertion = shared == [ ];
+        message = "services.tenon: one port is asked for more than once: ${
+          lib.concatMapStringsSep ", " (one: "${toString one.port} for ${one.of}") shared
+        }. Set services.tenon.monitoring.firstPort or services.tenon.listen.port.";
+      }
+      {
+        assertion = lib.all (one: one.port <= 65535) ports;
+        message = "services.tenon: there is no port above 65535: lower services.tenon.monitoring.firstPort or services.tenon.listen.port.";
       }
       {
         assertion = monitoring.alerts.enable -> monitoring.prometheus.enable;

@@ -2,10 +2,11 @@
 { config, lib }:
 let
   cfg = config.services.tenon;
-  isLoopback = address: lib.hasPrefix "127." address || lib.elem address [ "::1" "[::1]" "localhost" ];
+  inherit (import ./addresses.nix { inherit lib; }) isLoopback;
+  topology = import ./topology.nix { inherit config lib; };
 
   isHere = {
-    database = cfg.database.createLocally;
+    database = topology.databaseHere;
     redis = !cfg.redis.enable || cfg.redis.createLocally;
     files = cfg.settings.storage.backend != "s3";
     backups = !cfg.backup.enable || cfg.settings.backup.target.backend != "s3";

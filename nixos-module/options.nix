@@ -3,6 +3,7 @@
 let
   inherit (lib) mkIf mkOption types;
   cfg = config.services.tenon;
+  inherit (import ./addresses.nix { inherit lib; }) domain;
 in
 {
   options.services.tenon = {
@@ -10,9 +11,9 @@ in
 
     package = mkOption {
       type = types.package;
-      default = pkgs.callPackage ./package.nix { };
-      defaultText = lib.literalExpression "pkgs.callPackage ./package.nix { }";
-      description = "The program. By default it is built with the packages of this system.";
+      default = pkgs.tenon or (pkgs.callPackage ./package.nix { });
+      defaultText = lib.literalExpression "pkgs.tenon or (pkgs.callPackage ./package.nix { })";
+      description = "The program. By default that of an overlay, or else it is built with the packages of this system.";
     };
 
     user = mkOption {
@@ -34,7 +35,7 @@ in
     };
 
     domain = mkOption {
-      type = types.nullOr types.str;
+      type = types.nullOr domain;
       default = null;
       example = "tenon.example.org";
       description = ''
@@ -57,6 +58,7 @@ in
 
     systemd.targets.tenon = {
       description = "Tenon";
+      documentation = [ "man:tenon(1)" ];
       wantedBy = [ "multi-user.target" ];
     };
 

@@ -1,7 +1,9 @@
 # The program `tenon`.
 {
+  installShellFiles,
   lib,
   rustPlatform,
+  stdenv,
 }:
 let
   root = ../.;
@@ -28,6 +30,17 @@ rustPlatform.buildRustPackage {
   # Every crate is in the lock file with its hash: nothing here goes stale when a dependency changes.
   cargoLock.lockFile = ../Cargo.lock;
   cargoBuildFlags = [ "--package=tenon-server" ];
+
+  nativeBuildInputs = [ installShellFiles ];
+  # What it says of itself, where it can be run.
+  postInstall = lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+    for shell in bash zsh fish; do
+      $out/bin/tenon completions $shell > tenon.$shell
+    done
+    installShellCompletion --cmd tenon --bash tenon.bash --zsh tenon.zsh --fish tenon.fish
+    $out/bin/tenon man manual
+    installManPage manual/*
+  '';
 
   # The tests need a Postgres, a Redis and more; `checks.tests` of the flake runs them.
   doCheck = false;

@@ -4,6 +4,7 @@ let
   inherit (lib) mkDefault mkIf mkOption types;
   cfg = config.services.tenon;
   limits = import ./limits.nix { inherit lib; };
+  inherit (import ./addresses.nix { inherit lib; }) matching;
 
   # What is killed is back within seconds, unless NixOS, or somebody else, has a view of that.
   comesBack = lib.mapAttrs (_: lib.mkOverride 1400) {
@@ -22,7 +23,9 @@ let
           description = "Processors that ${about} may use; fractions are allowed, null means all.";
         };
         memory = {
-          type = types.nullOr types.str;
+          type = types.nullOr (
+            matching "[0-9]+(\\.[0-9]+)?[KMGTPE]?|[0-9]+(\\.[0-9]+)?%|infinity" "amount of memory such as 512M, 2G or 25%"
+          );
           default = default.memory;
           description = "Memory that ${about} may use, in systemd's words; null means all.";
         };
@@ -39,12 +42,13 @@ in
     worker = role "each worker" { cpu = 0.5; memory = "512M"; tasks = 512; };
     scheduler = role "the scheduler" { cpu = 0.25; memory = "256M"; tasks = 128; };
     command = role "a migration, a backup or a restore drill" { cpu = null; memory = "1G"; tasks = 512; };
-    postgres = role "a local Postgres" { cpu = 2; memory = "4G"; tasks = null; };
-    redis = role "a local Redis" { cpu = 0.5; memory = "512M"; tasks = null; };
+    # The machine's Postgres may serve others, who would be killed with us.
+    postgres = role "the Postgres of this machine, with whoever else uses it," { cpu = null; memory = null; tasks = null; };
+    redis = role "a local Redis, which is Tenon's alone," { cpu = 0.5; memory = "512M"; tasks = null; };
   };
 
   config = mkIf cfg.enable {
-    # `mkDefault`: the machine's Postgres may serve others, whose limits are not ours to set.
+    # `mkDefault`: somebody else may have a view of the machine's Postgres, too.
     systemd.services = lib.mkMerge [
       (mkIf cfg.database.createLocally {
         postgresql.serviceConfig = lib.mapAttrs (_: mkDefault) (limits cfg.resources.postgres) // comesBack;

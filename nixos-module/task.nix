@@ -15,6 +15,8 @@ in
         after = [ "tenon-migrate.service" ];
         # A switch lets one that runs finish.
         restartIfChanged = false;
+        # A disk that is not there is waited for: what is written into its place would fill another.
+        unitConfig.RequiresMountsFor = lib.optional (cfg.backup.s3 == null) cfg.backup.directory;
         serviceConfig = {
           Type = "oneshot";
           TimeoutStartSec = "infinity";
@@ -27,6 +29,7 @@ in
 
   timer = description: schedule: {
     inherit description;
+    documentation = [ "man:tenon-backup(1)" ];
     # `partOf` stops a timer with `tenon.target`; this starts it again with that.
     wantedBy = [ "timers.target" "tenon.target" ];
     partOf = [ "tenon.target" ];

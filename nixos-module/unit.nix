@@ -8,10 +8,11 @@ let
   hardening = import ./hardening.nix;
   resources = import ./limits.nix { inherit lib; };
   network = import ./network.nix { inherit config lib; };
+  topology = import ./topology.nix { inherit config lib; };
 
-  database = lib.optional cfg.database.createLocally "postgresql.target";
+  database = lib.optional (topology.databaseHere && config.services.postgresql.enable) "postgresql.target";
   redis = lib.optional cfg.redis.createLocally "redis-tenon.service";
-  online = lib.optional (!cfg.database.createLocally) "network-online.target";
+  online = lib.optional (!topology.databaseHere) "network-online.target";
 in
 {
   role,
@@ -23,6 +24,7 @@ in
 lib.mkMerge [
   {
     inherit description;
+    documentation = [ "man:tenon-${lib.head (lib.splitString " " command)}(1)" ];
     after = [ "network.target" ] ++ online ++ database ++ redis;
     wants = online ++ database ++ redis;
     partOf = [ "tenon.target" ];
@@ -32,9 +34,9 @@ lib.mkMerge [
     environment.TENON_CONFIG = "/etc/tenon/tenon.toml";
     unitConfig.StartLimitIntervalSec = 0;
     serviceConfig =
-      hardening
+      # What an administrator says instead needs no force.
+      lib.mapAttrs (_: lib.mkDefault) (hardening // network reaches)
       // resources cfg.resources.${role}
-      // network reaches
       // {
         ExecStart = "${lib.getExe cfg.package} ${command}";
         User = cfg.user;
@@ -43,7 +45,7 @@ lib.mkMerge [
         LoadCredential = cfg.credentials;
         EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
         Slice = "system-tenon.slice";
-        RestartSec = 2;
+        RestartSec = lib.mkDefault 2;
         WorkingDirectory = cfg.stateDir;
       }
       // (

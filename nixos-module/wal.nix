@@ -59,11 +59,14 @@ in
         retention = lib.optionalAttrs (cfg.settings ? retention.backup_window) { inherit (cfg.settings.retention) backup_window; };
       };
 
+      # A place that stays: were it the store's, each release of Tenon would restart the machine's Postgres.
+      environment.etc."tenon/bin/tenon".source = lib.getExe cfg.package;
+
       services.postgresql = {
         settings = {
           archive_mode = "on";
           archive_timeout = mkDefault 300;
-          archive_command = "umask 0007; exec ${lib.getExe cfg.package} --config /etc/tenon/wal.toml wal push %p";
+          archive_command = "umask 0007; exec /etc/tenon/bin/tenon --config /etc/tenon/wal.toml wal push %p";
         };
         authentication = "local replication ${cfg.database.user} peer\n";
       };

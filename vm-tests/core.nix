@@ -25,7 +25,7 @@
         machine.wait_for_unit("caddy.service")
         machine.wait_for_open_port(443)
         machine.wait_until_succeeds("python3 /etc/tenon-test/client.py call - GET /readiness")
-        machine.succeed("cd /root && tenon doctor")
+        machine.succeed("cd /root && tenon doctor && tenon health --ready")
 
     with subtest("l45_the_service_does_not_start_before_its_database"):
         after = machine.get_unit_property("tenon-migrate.service", "After").split()

@@ -38,7 +38,7 @@
         instances = {one["labels"]["instance"] for one in targets if one["labels"]["job"] == "tenon"}
         assert len(instances) == 3, targets
         jobs = {one["labels"]["job"] for one in targets}
-        assert {"tenon", "tenon-machine", "tenon-postgres", "tenon-redis", "tenon-certificate"} <= jobs, jobs
+        assert {"tenon", "tenon-machine", "tenon-postgres", "tenon-process", "tenon-redis", "tenon-certificate"} <= jobs, jobs
 
     with subtest("every rule can be evaluated"):
         rules = [rule for group in prometheus("rules")["groups"] for rule in group["rules"]]

@@ -12,6 +12,12 @@
         enableACME = false;
       };
       services.tenon.settings.rate_limits.session = "1000000/1m";
+      services.tenon.initialAdmin = {
+        email = "root@example.org";
+        name = "Root of all";
+        passwordFile = "/run/initial-admin";
+      };
+      systemd.tmpfiles.rules = [ "f /run/initial-admin 0400 root root - difference engine 2" ];
       services.nginx.virtualHosts."tenon.test" = {
         sslCertificate = "/var/lib/certificate/certificate.pem";
         sslCertificateKey = "/var/lib/certificate/key.pem";
@@ -40,6 +46,14 @@
     machine.wait_for_open_port(443)
     machine.succeed("cp /var/lib/certificate/certificate.pem /tmp/ca.crt")
     machine.wait_until_succeeds("python3 /etc/tenon-test/client.py call - GET /readiness")
+
+    with subtest("the first administrator was made as declared, and is made once"):
+        machine.wait_for_unit("tenon-initial-admin.service")
+        client(machine, "sign-in", "root")
+        assert len(client(machine, "call", "root", "GET", "/users")["items"]) == 1
+        machine.succeed("systemctl restart tenon-initial-admin.service")
+        machine.succeed("journalctl -o cat -u tenon-initial-admin | grep 'There is an administrator'")
+        assert sql(machine, "select count(*) from users").strip() == "1"
 
     with subtest("somebody joins"):
         client(machine, "join", "ada")

@@ -52,10 +52,14 @@ in
   config = mkIf (cfg.enable && caddy.enable) {
     services.caddy = {
       enable = true;
-      virtualHosts.${toString cfg.domain}.extraConfig = ''
-        ${lib.optionalString caddy.internalAuthority "tls internal\n"}header Strict-Transport-Security "max-age=31536000"
-        ${if cfg.webPackage == null then proxy else pages}
-      '';
+      # That browsers come by HTTPS only, the program says, in every response: nobody says it a second time.
+      virtualHosts.${toString cfg.domain} = {
+        useACMEHost = cfg.proxy.useACMEHost;
+        extraConfig = ''
+          ${lib.optionalString caddy.internalAuthority "tls internal"}
+          ${if cfg.webPackage == null then proxy else pages}
+        '';
+      };
     };
   };
 }

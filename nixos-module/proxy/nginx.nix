@@ -35,8 +35,9 @@ in
     };
     enableACME = mkOption {
       type = types.bool;
-      default = true;
-      description = "Whether the certificate comes by ACME, for which `security.acme` wants an address and its terms accepted. Otherwise set `services.nginx.virtualHosts.<domain>.sslCertificate` and `sslCertificateKey`.";
+      default = cfg.proxy.useACMEHost == null;
+      defaultText = lib.literalExpression "proxy.useACMEHost == null";
+      description = "Whether a certificate of its own comes by ACME, for which `security.acme` wants an address and its terms accepted. Otherwise set `services.nginx.virtualHosts.<domain>.sslCertificate` and `sslCertificateKey`.";
     };
   };
 
@@ -48,6 +49,7 @@ in
       virtualHosts.${toString cfg.domain} = {
         forceSSL = true;
         enableACME = nginx.enableACME;
+        useACMEHost = cfg.proxy.useACMEHost;
         # `expires`, since `add_header` would drop the headers that the machine adds to all of its sites.
         locations =
           if cfg.webPackage == null then

@@ -18,6 +18,7 @@ let
     listenAddress = text "0.0.0.0";
     port = mkOption { type = types.port; default = port; };
     configFile = maybe types.unspecified;
+    settings = anything;
     extraFlags = texts;
     runAsLocalSuperUser = bool;
   };
@@ -62,7 +63,10 @@ in
     users.users = anything;
     users.groups = anything;
 
+    fileSystems = many { device = maybe types.str; fsType = text "auto"; };
+
     networking.firewall.allowedTCPPorts = mkOption { type = types.listOf types.port; default = [ ]; };
+    networking.firewall.allowedUDPPorts = mkOption { type = types.listOf types.port; default = [ ]; };
     networking.hosts = mkOption { type = types.attrsOf (types.listOf types.str); default = { }; };
 
     # For NixOS' driver; our machines take what they need.
@@ -89,6 +93,7 @@ in
     services.postgresql = {
       enable = bool;
       enableTCPIP = bool;
+      dataDir = text "/var/lib/postgresql/${config.services.postgresql.package.psqlSchema}";
       package = mkOption { type = types.package; default = pkgs.postgresql; };
       settings = anything;
       authentication = lines;
@@ -137,8 +142,10 @@ in
       user = text "caddy";
       group = text "caddy";
       globalConfig = lines;
-      virtualHosts = many { extraConfig = lines; };
+      virtualHosts = many { extraConfig = lines; useACMEHost = maybe types.str; };
     };
+
+    services.httpd.enable = bool;
 
     services.nginx = {
       enable = bool;
@@ -150,6 +157,8 @@ in
       virtualHosts = many {
         forceSSL = bool;
         enableACME = bool;
+        useACMEHost = maybe types.str;
+        listen = mkOption { type = types.listOf types.anything; default = [ ]; };
         sslCertificate = maybe types.str;
         sslCertificateKey = maybe types.str;
         extraConfig = lines;
@@ -178,6 +187,7 @@ in
         blackbox = 9115;
         node = 9100;
         postgres = 9187;
+        process = 9256;
         redis = 9121;
       };
     };

@@ -2,7 +2,7 @@
 # carries its text along.
 #
 # On NixOS every package has a path of its own in the store; on Debian all of them are below /usr.
-{ lib, platform }:
+{ lib, platform, cross ? false }:
 let
   inherit (builtins) hashString substring;
   toml = import ./toml.nix { inherit lib; };
@@ -53,6 +53,12 @@ packages
   inherit lib;
   # What the plan says there is to install.
   installable = lib.attrValues packages;
+
+  # A machine that builds for one of another kind cannot run the result.
+  stdenv = {
+    buildPlatform.canExecute = _: !cross;
+    hostPlatform = { };
+  };
 
   # The only package of ours that is called for is the program.
   callPackage = _: _: packages.tenon;

@@ -5,7 +5,12 @@ let
     caddy:
     lib.optionalString (caddy.globalConfig != "") "{\n${caddy.globalConfig}}\n\n"
     + lib.concatStringsSep "\n" (
-      lib.mapAttrsToList (name: host: "${name} {\n${indented host.extraConfig}}\n") caddy.virtualHosts
+      lib.mapAttrsToList (name: host: "${name} {\n${indented (acme host + host.extraConfig)}}\n") caddy.virtualHosts
+    );
+  acme =
+    host:
+    lib.optionalString (host.useACMEHost != null) (
+      let place = "/var/lib/acme/${host.useACMEHost}"; in "tls ${place}/cert.pem ${place}/key.pem\n"
     );
   indented = text: lib.concatMapStrings (line: "\t${line}\n") (lib.filter (line: line != "") (lib.splitString "\n" text));
 
@@ -30,8 +35,9 @@ let
   server =
     name: host:
     let
-      certificate = if host.enableACME then "/var/lib/acme/${name}/fullchain.pem" else host.sslCertificate;
-      key = if host.enableACME then "/var/lib/acme/${name}/key.pem" else host.sslCertificateKey;
+      acme = if host.useACMEHost != null then host.useACMEHost else if host.enableACME then name else null;
+      certificate = if acme != null then "/var/lib/acme/${acme}/fullchain.pem" else host.sslCertificate;
+      key = if acme != null then "/var/lib/acme/${acme}/key.pem" else host.sslCertificateKey;
     in
     lib.optionalString host.forceSSL ''
       server {

@@ -5,9 +5,10 @@
   module ? ../../nixos-module,
   configuration ? { },
   platform ? "nixos",
+  cross ? false,
 }:
 let
-  pkgs = import ./pkgs.nix { inherit lib platform; };
+  pkgs = import ./pkgs.nix { inherit lib platform cross; };
   units = import ./units.nix { inherit lib pkgs platform; };
   proxies = import ./proxies.nix { inherit lib; };
 
@@ -19,13 +20,18 @@ let
 
   etc = lib.mapAttrs' (
     name: entry: lib.nameValuePair "etc/${name}" (if entry.text != null then entry.text else contents entry.source)
-  ) config.environment.etc;
+  ) (lib.filterAttrs (_: entry: !isLink entry) config.environment.etc);
+  # A file of a package is a link to it.
+  isLink = entry: builtins.isString entry.source;
+  etcLinks = lib.mapAttrsToList (name: entry: { link = "etc/${name}"; target = entry.source; }) (
+    lib.filterAttrs (_: isLink) config.environment.etc
+  );
   contents = source: if builtins.isPath source then builtins.readFile source else source.text;
 
   # Rules are beside the configuration of Prometheus, wherever the checkout is.
-  ruleFile = file: "/etc/prometheus/${baseNameOf file}";
+  ruleFile = file: "/etc/prometheus/${if builtins.isPath file then baseNameOf file else file.name}";
   rules = lib.listToAttrs (
-    map (file: lib.nameValuePair (lib.removePrefix "/" (ruleFile file)) (builtins.readFile file)) services.prometheus.ruleFiles
+    map (file: lib.nameValuePair (lib.removePrefix "/" (ruleFile file)) (contents file)) services.prometheus.ruleFiles
   );
 
   # What the exporter of the certificate is told.
@@ -43,16 +49,17 @@ in
 {
   files = rendered.files // etc // rules // probes // lib.listToAttrs (map (script: lib.nameValuePair (placeOf script) script.text) scripts);
   executables = map placeOf scripts;
-  inherit (rendered) links;
+  links = rendered.links ++ etcLinks;
 
   # What is run while the system is built, for each file that comes of it.
   builds = lib.mapAttrs' (name: entry: lib.nameValuePair "etc/${name}" entry.source.command) (
-    lib.filterAttrs (_: entry: entry.source ? command) config.environment.etc
+    lib.filterAttrs (_: entry: builtins.isAttrs entry.source && entry.source ? command) config.environment.etc
   );
 
   inherit (config.users) users groups;
   inherit (config.networking) hosts;
   ports = config.networking.firewall.allowedTCPPorts;
+  udpPorts = config.networking.firewall.allowedUDPPorts;
   tmpfiles = config.systemd.tmpfiles.rules;
   packages = lib.listToAttrs (map (package: lib.nameValuePair package.outPath package.pname) pkgs.installable);
   systemPackages = map toString config.environment.systemPackages;

@@ -16,7 +16,7 @@ SERVICES = (
     "systemd", "systemd-sysv", "dbus", "libnss-systemd", "iproute2", "procps", "login", "passwd", "ca-certificates",
     "postgresql", "redis-server", "caddy", "nginx-light",
     "prometheus", "prometheus-node-exporter", "prometheus-postgres-exporter", "prometheus-redis-exporter",
-    "prometheus-blackbox-exporter",
+    "prometheus-blackbox-exporter", "prometheus-process-exporter",
     "age", "curl", "openssl", "python3-minimal", "python3", "zstd",
 )  # fmt: skip
 """What the units of the module, and the commands of the tests, run."""

@@ -5,6 +5,7 @@ The module only says `services.postgresql.enable = true` and so on. What follows
 modules of nixpkgs, as far as Tenon leans on it.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -332,10 +333,15 @@ def _exporter(name: str, exporter: dict[str, Any]) -> Files:
     dash = "-" if name == "redis" else "--"
     address = f"{exporter['listenAddress']}:{exporter['port']}"
     flags = [f"{dash}web.listen-address={address}", *exporter.get("extraFlags", [])]
+    files = {}
     if exporter.get("configFile"):
         flags.append(f"--config.file={exporter['configFile']}")
+    if name == "process":
+        # It is asked for settings; JSON is YAML.
+        files["etc/prometheus/process.yml"] = json.dumps(exporter["settings"])
+        flags.append("--config.path=/etc/prometheus/process.yml")
     unit = f"prometheus-{name}-exporter"
-    return {
+    return files | {
         f"etc/systemd/system/{unit}.service": _unit(f"""
 [Unit]
 Description=Prometheus exporter of {name}

@@ -8,6 +8,8 @@ in
     enable = mkDefault true;
     domain = mkDefault "tenon.test";
     proxy.caddy.internalAuthority = mkDefault true;
+    # People of the tests sign up by themselves.
+    settings.auth.registration = mkDefault "open";
     mail.smtp = {
       host = mkDefault "127.0.0.1";
       port = 2525;

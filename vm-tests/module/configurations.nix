@@ -171,5 +171,80 @@ in
 
   no-backup = with' { backup.enable = false; };
 
+  # Of an authority that is asked for all names of a domain.
+  shared-certificate = with' { proxy.useACMEHost = "example.org"; };
+  shared-certificate-nginx = with' {
+    proxy.nginx.enable = true;
+    proxy.useACMEHost = "example.org";
+  };
+
+  # A Postgres of this machine that somebody else has set up.
+  database-by-socket =
+    { ... }:
+    {
+      imports = [
+        (with' {
+          database = {
+            createLocally = false;
+            host = "/run/postgresql";
+            name = "other";
+          };
+        })
+      ];
+      services.postgresql.enable = true;
+    };
+
+  ipv6.services.tenon = {
+    enable = true;
+    settings.public_url = "https://tenon.example.org";
+    listen.address = "::1";
+    monitoring.address = "[::1]";
+    database.createLocally = false;
+    database.host = "2001:db8::7";
+  };
+
+  first-administrator = with' {
+    initialAdmin = {
+      email = "ada@example.org";
+      name = "Ada Lovelace";
+      passwordFile = "/run/secrets/initial-admin";
+    };
+  };
+
+  # What an administrator says of a unit, without force.
+  adjusted =
+    { ... }:
+    {
+      imports = [
+        (with' {
+          resources.postgres = {
+            cpu = 2;
+            memory = "4G";
+          };
+        })
+      ];
+      systemd.services.tenon.serviceConfig.ProtectHostname = false;
+    };
+
+  # Disks of our data and others.
+  several-disks =
+    { ... }:
+    {
+      imports = [
+        (with' {
+          monitoring.prometheus.enable = true;
+          resources.postgres.cpu = 2;
+        })
+      ];
+      fileSystems = {
+        "/" = { };
+        "/boot" = { };
+        "/var/lib/postgresql" = { };
+        "/var/backup" = { };
+        "/var/backup/tenon-of-others" = { };
+        "/home" = { };
+      };
+    };
+
   state-elsewhere = with' { stateDir = "/srv/tenon"; };
 }

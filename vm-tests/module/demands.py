@@ -12,6 +12,8 @@ COMMANDS = {
     "restore-drill": "backup drill",
     "base-backup": "backup base --unless-younger 20h --wait 6h",
     "log-drill": "backup drill --to-latest",
+    "initial-admin": 'user create --admin --if-no-admin --name "Ada Lovelace"'
+    " --password-file %d/initial-admin-password ada@example.org",
 }
 """What each role runs."""
 

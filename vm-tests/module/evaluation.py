@@ -6,7 +6,7 @@ from pathlib import Path
 
 from . import checkout, nix, plans
 from .outcome import Failed, Skipped
-from .places import HARNESS, NIXPKGS, REPOSITORY
+from .places import HARNESS, HERE, NIXPKGS, REPOSITORY
 
 
 def checks() -> dict[str, Callable[[], None]]:
@@ -14,6 +14,8 @@ def checks() -> dict[str, Callable[[], None]]:
     return {
         "every Nix file parses": every_file_parses,
         "every configuration is accepted": every_configuration_is_accepted,
+        "the program is that of an overlay where there is one": the_program_is_of_the_overlay,
+        "settings are checked where the program can be run": settings_are_checked_where_it_runs,
         "the lib of nixpkgs gives the same plans": the_lib_of_nixpkgs_gives_the_same,
     }
 
@@ -39,6 +41,34 @@ def every_configuration_is_accepted() -> None:
     for plan in evaluated.values():
         if plan.content["failedAssertions"]:
             raise Failed(f"{plan.name}: {'; '.join(plan.content['failedAssertions'])}")
+
+
+def the_program_is_of_the_overlay() -> None:
+    """And else it is built with the packages of the system."""
+    package = f"""
+        let
+          lib = import {HARNESS}/lib;
+          pkgs = import {HARNESS}/pkgs.nix {{ inherit lib; platform = "nixos"; }};
+          without = removeAttrs pkgs [ "tenon" ] // {{ callPackage = _: _: pkgs.curl // {{ name = "built"; }}; }};
+          of = pkgs: (import {HARNESS}/evaluated.nix {{ inherit lib pkgs; }}).config.services.tenon.package.name;
+        in"""
+    for pkgs, name in (("pkgs", "tenon"), ("without", "built")):
+        found = nix.expression(f"{package} of {pkgs}")
+        if found != name:
+            raise Failed(f"with {pkgs} the program is {found}, not {name}")
+
+
+def settings_are_checked_where_it_runs() -> None:
+    """A system for machines of another kind is built without the check that cannot be made there."""
+    for cross, checked in (("false", True), ("true", False)):
+        builds = nix.expression(
+            f"""(import {HARNESS}/render.nix {{
+                cross = {cross}; configuration = (import {HERE}/configurations.nix).minimal;
+            }}).builds"""
+        )
+        command = builds["etc/tenon/tenon.toml"]
+        if ("config check" in command) != checked or 'cp settings.toml "$out"' not in command:
+            raise Failed(f"with cross = {cross} the build is: {command}")
 
 
 def library() -> Path:

@@ -40,6 +40,8 @@ def backups_go_where_they_can_be_written(plans: dict[str, Plan]) -> None:
         for unit in plan.own():
             may = "/var/backup/tenon" in unit.said("ReadWritePaths")
             demand(may == (local and unit in tasks), f"{of(plan, unit)} and the backups")
+            waits = "/var/backup/tenon" in unit.said("RequiresMountsFor")
+            demand(waits == may, f"{of(plan, unit)} and the disk of the backups")
 
 
 def the_log_is_archived_where_backups_go(plans: dict[str, Plan]) -> None:

@@ -32,6 +32,10 @@ def without_a_proxy_only_this_machine_may_connect(plans: dict[str, Plan]) -> Non
     demand(found == ["127.0.0.1:8080"], f"no-proxy listens on {found}")
     found = [value for unit in plans["api-only"].units(".socket") for value in unit.said("ListenStream")]
     demand(found == ["10.0.0.5:8080", "10.0.0.5:8081"], f"api-only listens on {found}")
+    found = [value for unit in plans["ipv6"].units(".socket") for value in unit.said("ListenStream")]
+    demand(found == ["[::1]:8080"], f"ipv6 listens on {found}")
+    demand("@[2001:db8::7]:5432/" in plans["ipv6"].settings, "ipv6 looks elsewhere for its database")
+    demand('trusted_proxies = [ "127.0.0.1", "::1" ]' in plans["ipv6"].settings, "ipv6 believes no proxy of this machine")
 
 
 def an_address_that_comes_later_can_be_listened_at(plans: dict[str, Plan]) -> None:
@@ -47,7 +51,8 @@ def every_process_has_figures_of_its_own(plans: dict[str, Plan]) -> None:
     for plan in plans.values():
         addresses = [unit.environment().get("TENON__METRICS__LISTEN", "") for unit in plan.lasting()]
         demand(len(set(addresses)) == len(addresses), f"{plan.name}: processes share an address: {addresses}")
-        demand(all(address.startswith("127.0.0.1:") for address in addresses), f"{plan.name}: {addresses}")
+        host = "[::1]:" if plan.name == "ipv6" else "127.0.0.1:"
+        demand(all(address.startswith(host) for address in addresses), f"{plan.name}: {addresses}")
 
 
 def prometheus_collects_from_every_process(plans: dict[str, Plan]) -> None:
@@ -73,13 +78,36 @@ def rules_have_the_exporters_that_they_ask(plans: dict[str, Plan]) -> None:
         asked |= {
             rule.get("replacement") for job in config["scrape_configs"] for rule in job.get("relabel_configs", [])
         }
-        wanted = {"node", "postgres", "redis", "blackbox"}
+        wanted = {"node", "postgres", "process", "redis", "blackbox"}
         found = {exporter for exporter, one in prometheus["exporters"].items() if one["enable"]}
         demand(found == wanted, f"{name} has the exporters {sorted(found)}")
         for exporter in found:
             one = prometheus["exporters"][exporter]
             demand(f"127.0.0.1:{one['port']}" in asked, f"{name} does not ask {exporter}")
             demand(one["listenAddress"] == "127.0.0.1", f"{name}: everybody may ask {exporter}")
+
+
+def disks_that_hold_our_data_alarm(plans: dict[str, Plan]) -> None:
+    """And no other; and Postgres is measured by the processors that it may use."""
+    wanted = {"monitored": ("/", "1000"), "several-disks": ("/|/var/lib/postgresql|/var/backup", "2")}
+    for name, (mounts, processors) in wanted.items():
+        rules = plans[name].files["etc/prometheus/alerts.yaml"]
+        demand(rules.count(f'mountpoint=~"{mounts}"') == 2 and 'mountpoint=~".*"' not in rules, f"{name}: other disks alarm")
+        demand(f", {processors}) > 0.8" in rules, f"{name}: Postgres has other processors")
+
+
+def only_the_program_says_that_browsers_come_by_https(plans: dict[str, Plan]) -> None:
+    """Said twice, with two times, nobody knows which counts."""
+    for plan in plans.values():
+        text = plan.services["caddy"]["configFile"] + plan.services["nginx"]["site"]
+        demand("strict-transport-security" not in text.lower(), f"{plan.name}: the proxy says it as well")
+
+
+def a_certificate_of_the_machine_is_used(plans: dict[str, Plan]) -> None:
+    """By either proxy, and none is asked for beside it."""
+    place = "/var/lib/acme/example.org/"
+    demand(place in plans["shared-certificate"].services["caddy"]["configFile"], "Caddy has another certificate")
+    demand(place in plans["shared-certificate-nginx"].services["nginx"]["site"], "nginx has another certificate")
 
 
 def grafana_makes_a_key_of_its_own(plans: dict[str, Plan]) -> None:
@@ -151,6 +179,9 @@ LAWS = (
     every_process_has_figures_of_its_own,
     prometheus_collects_from_every_process,
     rules_have_the_exporters_that_they_ask,
+    disks_that_hold_our_data_alarm,
+    only_the_program_says_that_browsers_come_by_https,
+    a_certificate_of_the_machine_is_used,
     grafana_makes_a_key_of_its_own,
     uploads_and_live_connections_pass_nginx,
     what_the_machine_says_in_nginx_stays,

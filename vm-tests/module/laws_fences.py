@@ -28,6 +28,9 @@ NEVER_LESS = {
     "UMask": "0077",
 }
 
+INITIAL = "/run/secrets/initial-admin"
+"""Where the configuration with a first administrator has the password."""
+
 DEFAULT_LIMITS = {
     "tenon": ("100%", "1G"),
     "tenon-worker-default": ("50%", "512M"),
@@ -72,12 +75,30 @@ def each_role_has_its_limits(plans: dict[str, Plan]) -> None:
         demand((unit.one("CPUQuota"), unit.one("MemoryMax")) == ("150%", "2G"), "resources.api is not heeded")
 
 
+def the_machines_postgres_is_limited_only_when_asked(plans: dict[str, Plan]) -> None:
+    """Others may use it, who would be killed with us."""
+    for plan in plans.values():
+        addition = plan.files.get("etc/systemd/system/postgresql.service.d/tenon.conf", "")
+        limits = {line for line in addition.splitlines() if line.startswith(("CPUQuota=", "MemoryMax=", "TasksMax="))}
+        asked = {"adjusted": {"CPUQuota=200%", "MemoryMax=4G"}, "several-disks": {"CPUQuota=200%"}}
+        demand(limits == asked.get(plan.name, set()), f"{plan.name} limits Postgres to {limits}")
+
+
+def an_administrator_says_what_a_unit_may(plans: dict[str, Plan]) -> None:
+    """Without force, and of the one unit."""
+    [unit] = plans["adjusted"].roles("serve")
+    demand(unit.said("ProtectHostname") == ["false"], f"{of(plans['adjusted'], unit)} does not heed it")
+    for unit in plans["adjusted"].roles("worker"):
+        demand(unit.said("ProtectHostname") == ["true"], f"{of(plans['adjusted'], unit)} heeds it, too")
+
+
 def secrets_are_handed_over_by_systemd(plans: dict[str, Plan]) -> None:
     """l43: paths of secrets stand in LoadCredential and nowhere else, for every unit and for the command."""
     for plan in plans.values():
         credentials = plan.own()[0].said("LoadCredential")
         for unit in plan.own():
-            demand(unit.said("LoadCredential") == credentials, f"{of(plan, unit)} lacks secrets")
+            more = [f"initial-admin-password:{INITIAL}"] if unit in plan.roles("initial-admin") else []
+            demand(unit.said("LoadCredential") == credentials + more, f"{of(plan, unit)} lacks secrets")
         for path, text in chain(plan.files.items(), (("a service", json.dumps(one)) for one in plan.services.values())):
             for line in text.splitlines():
                 rest = re.sub(r"(--property=)?LoadCredential=\S+", "", line)
@@ -103,9 +124,10 @@ def secrets_are_handed_over_by_systemd(plans: dict[str, Plan]) -> None:
 
 
 def only_80_and_443_are_open(plans: dict[str, Plan]) -> None:
-    """And only when that is asked for."""
+    """And only when that is asked for; 443 by UDP as well, for HTTP/3."""
     for plan in plans.values():
-        demand(plan.content["ports"] == ([80, 443] if plan.name == "everything" else []), f"{plan.name} opens ports")
+        wanted = ([80, 443], [443]) if plan.name == "everything" else ([], [])
+        demand((plan.content["ports"], plan.content["udpPorts"]) == wanted, f"{plan.name} opens ports")
 
 
 def a_local_redis_is_reached_by_its_socket(plans: dict[str, Plan]) -> None:
@@ -131,7 +153,7 @@ def the_database_belongs_to_the_account(plans: dict[str, Plan]) -> None:
     """So that Postgres can ask the system who is calling."""
     for plan in plans.values():
         postgresql = plan.services["postgresql"]
-        if postgresql["enable"]:
+        if postgresql["ensureUsers"]:
             owner = [user["name"] for user in postgresql["ensureUsers"] if user.get("ensureDBOwnership")]
             clauses = postgresql["ensureUsers"][0]["ensureClauses"]
             demand(clauses["createdb"] is (True if plan.roles("backup") else None), f"{plan.name}: {clauses}")
@@ -144,6 +166,8 @@ LAWS = (
     every_unit_is_hardened,
     what_needs_no_network_has_none,
     each_role_has_its_limits,
+    the_machines_postgres_is_limited_only_when_asked,
+    an_administrator_says_what_a_unit_may,
     secrets_are_handed_over_by_systemd,
     only_80_and_443_are_open,
     a_local_redis_is_reached_by_its_socket,

@@ -16,13 +16,15 @@ def each_role_runs_its_command(plans: dict[str, Plan]) -> None:
         demand(len(plan.roles("migrate")) == 1, f"{plan.name} does not migrate")
     minimal = plans["minimal"]
     demand([len(minimal.roles(role)) for role in ("serve", "worker", "scheduler")] == [1, 1, 1], "a role is missing")
+    for plan in plans.values():
+        demand(len(plan.roles("initial-admin")) == (plan.name == "first-administrator"), f"{plan.name}: administrators")
 
 
 def everything_starts_with_the_machine(plans: dict[str, Plan]) -> None:
     """multi-user.target → tenon.target → our services; the sockets earlier."""
     for plan in plans.values():
         links = {link["link"].removeprefix("etc/systemd/system/") for link in plan.content["links"]}
-        started = plan.lasting() + plan.roles("migrate") + plan.roles("sockets")
+        started = plan.lasting() + plan.roles("migrate") + plan.roles("sockets") + plan.roles("initial-admin")
         wanted = {f"tenon.target.wants/{unit.name}" for unit in started}
         wanted |= {f"sockets.target.wants/{unit.name}" for unit in plan.units(".socket")}
         missing = (wanted | {"multi-user.target.wants/tenon.target"}) - links
@@ -31,7 +33,8 @@ def everything_starts_with_the_machine(plans: dict[str, Plan]) -> None:
 
 def processes_start_after_the_migration(plans: dict[str, Plan]) -> None:
     """l35: one migrates, and the others wait for it."""
-    for plan, unit in lasting(plans):
+    first = [(plan, unit) for plan in plans.values() for unit in plan.roles("initial-admin")]
+    for plan, unit in lasting(plans) + first:
         demand("tenon-migrate.service" in unit.words("After"), f"{of(plan, unit)} does not wait for the migration")
         demand("tenon-migrate.service" in unit.words("Wants"), f"{of(plan, unit)} does not ask for the migration")
 
@@ -98,7 +101,7 @@ def a_switch_makes_changed_sockets_anew(plans: dict[str, Plan]) -> None:
 def a_switch_lets_backups_finish(plans: dict[str, Plan]) -> None:
     """And restarts everything else."""
     for plan, unit in services(plans):
-        lasts = unit in plan.lasting() + plan.roles("migrate")
+        lasts = unit in plan.lasting() + plan.roles("migrate") + plan.roles("initial-admin")
         demand((unit.one("X-RestartIfChanged") != "false") == lasts, f"{of(plan, unit)} and a switch")
 
 
@@ -106,6 +109,26 @@ def changed_settings_restart_everything(plans: dict[str, Plan]) -> None:
     """The hash of the settings is part of each unit."""
     for plan, unit in services(plans):
         demand("tenon.toml" in unit.one("X-Restart-Triggers"), f"{of(plan, unit)} keeps old settings")
+
+
+def a_release_of_ours_leaves_postgres_alone(plans: dict[str, Plan]) -> None:
+    """What Postgres is told names no path that changes with the program: it would be restarted, with all who use it."""
+    program = re.compile(r"/nix/store/[^/ ]*-tenon\b")
+    for plan in plans.values():
+        addition = plan.files.get("etc/systemd/system/postgresql.service.d/tenon.conf", "")
+        told = json.dumps(plan.services["postgresql"]) + addition
+        demand(not program.search(told), f"{plan.name}: a new program restarts Postgres")
+    links = {one["link"]: one["target"] for one in plans["point-in-time"].content["links"]}
+    demand(program.match(links.get("etc/tenon/bin/tenon", "")), "the program that archives is not where Postgres calls it")
+
+
+def every_unit_says_where_it_is_described(plans: dict[str, Plan]) -> None:
+    """`systemctl status` shows it, `systemctl help` opens it."""
+    for plan in plans.values():
+        for suffix in (".service", ".socket", ".timer", ".target"):
+            for unit in plan.units(suffix):
+                pages = unit.words("Documentation")
+                demand(pages and all(re.fullmatch(r"man:tenon(-[a-z-]+)?\(1\)", page) for page in pages), of(plan, unit))
 
 
 def settings_are_checked_while_the_system_is_built(plans: dict[str, Plan]) -> None:
@@ -129,5 +152,7 @@ LAWS = (
     a_switch_makes_changed_sockets_anew,
     a_switch_lets_backups_finish,
     changed_settings_restart_everything,
+    a_release_of_ours_leaves_postgres_alone,
+    every_unit_says_where_it_is_described,
     settings_are_checked_while_the_system_is_built,
 )

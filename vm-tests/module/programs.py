@@ -26,6 +26,7 @@ def checks() -> dict[str, Callable[[], None]]:
         "Caddy takes every Caddyfile": caddy_takes_every_file,
         "nginx takes its site": nginx_takes_its_site,
         "Prometheus takes its configuration": prometheus_takes_its_configuration,
+        "the manual that units name is there": the_manual_is_there,
         "tenon takes every file of settings": tenon_takes_every_file,
         "a wrong setting ends the build of the system": a_wrong_setting_ends_the_build,
         "the queues of the module are those of tenon": the_queues_are_those_of_tenon,
@@ -105,13 +106,16 @@ def shellcheck_takes_the_commands() -> None:
 
 
 def caddy_takes_every_file() -> None:
-    """As Caddy would load it."""
-    caddy = _needs("caddy")
+    """As Caddy would load it, with a certificate made for the occasion where it has one of the machine's."""
+    caddy, openssl = _needs("caddy"), _needs("openssl")
     for plan in all_plans().values():
         if plan.services["caddy"]["enable"]:
             with tempfile.TemporaryDirectory() as directory:
                 file = Path(directory, "Caddyfile")
-                file.write_text(plan.services["caddy"]["configFile"])
+                text = plan.services["caddy"]["configFile"]
+                if "/var/lib/acme/" in text:
+                    _make_certificate(openssl, Path(directory, "key.pem"), Path(directory, "cert.pem"))
+                file.write_text(re.sub(r"/var/lib/acme/[^/]*", directory, text))
                 _run("env", f"HOME={directory}", caddy, "validate", "--adapter", "caddyfile", "--config", str(file))
 
 
@@ -120,14 +124,18 @@ def nginx_takes_its_site() -> None:
     nginx, openssl = _needs("nginx"), _needs("openssl")
     with tempfile.TemporaryDirectory() as directory:
         key, certificate, file = (str(Path(directory, name)) for name in ("key.pem", "certificate.pem", "nginx.conf"))
-        _run(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tenon.example.org", "-days", "1",
-             "-keyout", key, "-out", certificate)  # fmt: skip
+        _make_certificate(openssl, Path(key), Path(certificate))
         site = nixos_plans()["nginx"].services["nginx"]["site"]
         site = re.sub(r"ssl_certificate_key .*;", f"ssl_certificate_key {key};", site)
         site = re.sub(r"ssl_certificate /.*;", f"ssl_certificate {certificate};", site)
         around = f"pid {directory}/pid;\nerror_log stderr;\nevents {{}}\n"
         Path(file).write_text(f"{around}http {{ access_log off;\n{site} }}\n")
         _run(nginx, "-t", "-q", "-c", file, "-p", directory)
+
+
+def _make_certificate(openssl: str, key: Path, certificate: Path) -> None:
+    _run(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tenon.example.org", "-days", "1",
+         "-keyout", str(key), "-out", str(certificate))  # fmt: skip
 
 
 def prometheus_takes_its_configuration() -> None:
@@ -160,6 +168,18 @@ def tenon_takes_every_file() -> None:
                 _run(tenon, "config", "check", file.name)
             except Failed as problem:
                 raise Failed(f"{path} of {name}: {problem}") from problem
+
+
+def the_manual_is_there() -> None:
+    """Each page that `Documentation` names is one that the package installs."""
+    with tempfile.TemporaryDirectory() as directory:
+        _run(_program(), "man", directory)
+        pages = {page.stem for page in Path(directory).iterdir()}
+    for plan in all_plans().values():
+        for path, text in plan.files.items():
+            missing = set(re.findall(r"^Documentation=man:(\S+)\(1\)$", text, re.MULTILINE)) - pages
+            if missing:
+                raise Failed(f"{path} of {plan.name} names {', '.join(missing)}, which the package has not")
 
 
 def a_wrong_setting_ends_the_build() -> None:

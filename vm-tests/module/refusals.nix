@@ -25,6 +25,82 @@ in
     settings.public_url = "https://tenon.example.org";
     openFirewall = true;
   };
+  a-site-of-nginx-beside-caddy = {
+    message = "the nginx of this machine has ports 80 and 443";
+    configuration = {
+      services.nginx.enable = true;
+      services.nginx.virtualHosts."other.example.org" = { };
+      services.tenon = {
+        enable = true;
+        domain = "tenon.example.org";
+      };
+    };
+  };
+  a-site-of-caddy-beside-nginx = {
+    message = "the Caddy of this machine has ports 80 and 443";
+    configuration = {
+      services.caddy.enable = true;
+      services.caddy.virtualHosts."other.example.org" = { };
+      services.tenon = {
+        enable = true;
+        domain = "tenon.example.org";
+        proxy.nginx.enable = true;
+      };
+    };
+  };
+  an-apache-beside-caddy = {
+    message = "the Apache of this machine has ports 80 and 443";
+    configuration = {
+      services.httpd.enable = true;
+      services.tenon = {
+        enable = true;
+        domain = "tenon.example.org";
+      };
+    };
+  };
+  two-certificates = refused "another is asked for" {
+    proxy.useACMEHost = "example.org";
+    proxy.caddy.internalAuthority = true;
+  };
+  a-certificate-without-a-proxy = refused "is the certificate of the proxy" {
+    domain = null;
+    settings.public_url = "https://tenon.example.org";
+    proxy.useACMEHost = "example.org";
+  };
+  a-domain-that-is-a-url = refused "without https:// before it" { domain = "https://tenon.example.org"; };
+  a-name-to-listen-at = refused "IP address such as 127.0.0.1 or ::1, and no name" { listen.address = "localhost"; };
+  a-name-for-figures = refused "IP address such as 127.0.0.1 or ::1, and no name" { monitoring.address = "localhost"; };
+  a-database-at-a-url = refused "directory of a unix socket" {
+    database = {
+      createLocally = false;
+      host = "postgres://db.example.org";
+    };
+  };
+  an-authority-for-a-socket = refused "there is none" {
+    database = {
+      createLocally = false;
+      host = "/run/postgresql";
+      caFile = "/etc/ssl/our-authority.pem";
+    };
+  };
+  memory-in-other-words = refused "amount of memory such as 512M" { resources.api.memory = "1 gigabyte"; };
+  figures-where-requests-go = refused "one port is asked for more than once" {
+    domain = null;
+    settings.public_url = "https://tenon.example.org";
+    listen.port = 9464;
+  };
+  figures-where-prometheus-is = refused "9090 for Prometheus" {
+    monitoring.firstPort = 9090;
+    monitoring.prometheus.enable = true;
+  };
+  more-ports-than-there-are = refused "no port above 65535" { monitoring.firstPort = 65534; };
+  a-password-of-no-administrator = refused "which is not set" { initialAdmin.passwordFile = "/run/secrets/password"; };
+  a-password-of-an-administrator-in-the-store = refused "would be in the store" {
+    initialAdmin.email = "ada@example.org";
+    initialAdmin.passwordFile = ./refusals.nix;
+  };
+  an-administrator-without-an-address = refused "email address" { initialAdmin.email = "ada"; };
+
   a-proxy-without-an-api = refused "runs no API" { instances = 0; };
 
   a-secret-in-the-store = refused "would be in the store" {

@@ -104,6 +104,7 @@ rec {
   generators.mkValueStringDefault = _: value: if builtins.isBool value then boolToString value else toString value;
 
   # Packages.
+  lowPrio = package: package // { meta = package.meta or { } // { priority = 10; }; };
   getExe' = package: name: "${package}/bin/${name}";
   getExe = package: getExe' package (package.meta.mainProgram or package.pname or package.name);
 }
