@@ -12,7 +12,7 @@ from .outcome import Failed
 from .places import HARNESS, MODULE, REPOSITORY, program
 
 BLOCK = re.compile(r"^```nix( flake)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
-OPTION = re.compile(r"services\.tenon((?:\.[A-Za-z0-9<>*_-]+)+)")
+OPTION = re.compile(r"(?<![\w.])services\.tenon((?:\.[A-Za-z0-9<>*_-]+)+)")
 
 
 def checks() -> dict[str, Callable[[], None]]:
