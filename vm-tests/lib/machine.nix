@@ -8,7 +8,7 @@ in
     enable = mkDefault true;
     domain = mkDefault "tenon.test";
     proxy.caddy.internalAuthority = mkDefault true;
-    # People of the tests sign up by themselves.
+    # People of the tests sign up without being invited.
     settings.auth.registration = mkDefault "open";
     mail.smtp = {
       host = mkDefault "127.0.0.1";
