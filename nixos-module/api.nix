@@ -142,6 +142,10 @@ in
 
     assertions = [
       {
+        assertion = cfg.instances > 0 -> topology.proxied || cfg.listen.address != null;
+        message = "services.tenon.listen.address is null and no proxy of this machine is on: nobody could reach the API. Leave listen.address alone, or set services.tenon.instances = 0.";
+      }
+      {
         assertion = cfg.instances > 1 -> cfg.redis.enable;
         message = "services.tenon: ${toString cfg.instances} instances hear of each other's events through Redis: set services.tenon.redis.enable, or run one instance.";
       }

@@ -4,6 +4,11 @@ let
   inherit (lib) mkIf mkOption types;
   cfg = config.services.tenon;
   inherit (import ./addresses.nix { inherit lib; }) domain;
+
+  # Directories that the sandbox of a unit hides from it.
+  hidden = lib.filter (directory: lib.any (place: lib.hasPrefix place "${toString directory}/") [ "/home/" "/root/" "/run/user/" "/tmp/" "/var/tmp/" ]) (
+    [ cfg.stateDir ] ++ lib.optional (cfg.backup.enable && cfg.backup.s3 == null) cfg.backup.directory
+  );
 in
 {
   options.services.tenon = {
@@ -55,6 +60,13 @@ in
       };
     };
     users.groups = mkIf (cfg.group == "tenon") { tenon = { }; };
+
+    assertions = [
+      {
+        assertion = hidden == [ ];
+        message = "services.tenon: units have neither the homes of people nor the machine's temporary files, so ${lib.concatStringsSep " and " hidden} is not there for them: choose a directory below /var or /srv.";
+      }
+    ];
 
     systemd.targets.tenon = {
       description = "Tenon";

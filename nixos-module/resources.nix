@@ -18,7 +18,7 @@ let
       (_: option: mkOption option)
       {
         cpu = {
-          type = types.nullOr types.number;
+          type = types.nullOr types.numbers.positive;
           default = default.cpu;
           description = "Processors that ${about} may use; fractions are allowed, null means all.";
         };

@@ -83,6 +83,14 @@ in
       caFile = "/etc/ssl/our-authority.pem";
     };
   };
+  no-processor-at-all = refused "meaning >0" { resources.api.cpu = 0; };
+  an-api-that-nobody-reaches = refused "nobody could reach the API" {
+    domain = null;
+    settings.public_url = "https://tenon.example.org";
+    listen.address = null;
+  };
+  a-directory-in-a-home = refused "units have neither the homes of people" { stateDir = "/home/tenon"; };
+  backups-among-temporary-files = refused "/tmp/backups is not there for them" { backup.directory = "/tmp/backups"; };
   memory-in-other-words = refused "amount of memory such as 512M" { resources.api.memory = "1 gigabyte"; };
   figures-where-requests-go = refused "one port is asked for more than once" {
     domain = null;

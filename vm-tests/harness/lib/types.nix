@@ -85,6 +85,11 @@ rec {
   int = integer "signed integer" (_: true) // { class = "noun"; };
   float = type { name = "float"; description = "floating point number"; class = "noun"; check = isFloat; };
   number = either int float;
+  numbers.positive = number // {
+    description = "positive integer or floating point number, meaning >0";
+    class = "nonRestrictiveClause";
+    check = x: number.check x && x > 0;
+  };
   port =
     integer "16 bit unsigned integer; between 0 and 65535 (both inclusive)" (x: x >= 0 && x <= 65535)
     // { class = "noun"; };
