@@ -32,7 +32,10 @@ impl Default for Config {
 pub async fn connect(config: Config) -> Result<Arc<dyn Bus>, ConnectError> {
     Ok(match config {
         Config::InProcess {} => Arc::new(inprocess::InProcessBus::default()),
-        Config::Redis(config) => Arc::new(redis::RedisBus::connect(&config).await?),
+        Config::Redis(config) => {
+            config.probe().await?;
+            Arc::new(redis::RedisBus::lazily(config)?)
+        }
     })
 }
 
@@ -40,6 +43,6 @@ pub async fn connect(config: Config) -> Result<Arc<dyn Bus>, ConnectError> {
 pub fn connect_lazily(config: Config) -> Result<Arc<dyn Bus>, ConnectError> {
     Ok(match config {
         Config::InProcess {} => Arc::new(inprocess::InProcessBus::default()),
-        Config::Redis(config) => Arc::new(redis::RedisBus::lazily(&config)?),
+        Config::Redis(config) => Arc::new(redis::RedisBus::lazily(config)?),
     })
 }

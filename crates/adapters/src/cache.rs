@@ -34,6 +34,17 @@ impl Default for Config {
 pub async fn connect(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Cache>, ConnectError> {
     Ok(match config {
         Config::InProcess(config) => Arc::new(inprocess::InProcessCache::new(&config, clock)),
-        Config::Redis(config) => Arc::new(redis::RedisCache::connect(&config).await?),
+        Config::Redis(config) => {
+            config.probe().await?;
+            Arc::new(redis::RedisCache::lazily(&config)?)
+        }
+    })
+}
+
+/// The same for a process that does its work without the cache: it need not be there yet.
+pub fn connect_lazily(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Cache>, ConnectError> {
+    Ok(match config {
+        Config::InProcess(config) => Arc::new(inprocess::InProcessCache::new(&config, clock)),
+        Config::Redis(config) => Arc::new(redis::RedisCache::lazily(&config)?),
     })
 }

@@ -13,6 +13,7 @@ pub mod mail;
 pub mod queue;
 pub mod randomness;
 
+mod breaker;
 mod connect;
 mod redis_pool;
 

@@ -1,5 +1,6 @@
 //! Budgets of calls: in Redis for several processes, or within this one.
 
+mod fallback;
 mod inprocess;
 mod redis;
 
@@ -32,6 +33,21 @@ impl Default for Config {
 pub async fn connect(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Limiter>, ConnectError> {
     Ok(match config {
         Config::InProcess {} => Arc::new(inprocess::InProcessLimiter::new(clock)),
-        Config::Redis(config) => Arc::new(redis::RedisLimiter::connect(&config).await?),
+        Config::Redis(config) => {
+            config.probe().await?;
+            Arc::new(redis::RedisLimiter::lazily(config)?)
+        }
+    })
+}
+
+/// The same for a process that must work without Redis: it need not be there yet, and while it is away calls are counted
+/// in this process.
+pub fn connect_lazily(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Limiter>, ConnectError> {
+    Ok(match config {
+        Config::InProcess {} => Arc::new(inprocess::InProcessLimiter::new(clock)),
+        Config::Redis(config) => Arc::new(fallback::FallbackLimiter::new(
+            Arc::new(redis::RedisLimiter::lazily(config)?),
+            Arc::new(inprocess::InProcessLimiter::new(clock)),
+        )),
     })
 }

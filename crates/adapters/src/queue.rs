@@ -72,6 +72,18 @@ pub async fn connect(
     })
 }
 
+/// The same for a process that waits for its queue while it works: a Redis need not be there yet.
+pub async fn connect_lazily(
+    config: &Config,
+    db: &Db,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Queue>, ConnectError> {
+    match config {
+        Config::Redis(config) => Ok(Arc::new(redis::RedisQueue::lazily(config, clock)?)),
+        other => connect(other, db, clock).await,
+    }
+}
+
 /// What is written down of a job whose worker vanished once too often.
 const LOST_WORKER: &str = "its worker vanished while running it";
 

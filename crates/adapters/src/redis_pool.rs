@@ -54,25 +54,17 @@ impl RedisConfig {
         Ok(bb8::Pool::builder().max_size(4).connection_timeout(PATIENCE).build_unchecked(manager))
     }
 
-    /// A pool, after one connection was made.
-    pub(crate) async fn pool(&self) -> Result<Pool, ConnectError> {
-        self.probe().await?;
-        let manager = RedisConnectionManager::new(self.url.expose().as_str())
-            .map_err(|e| ConnectError::caused("The Redis URL is not valid.", e))?;
-        let pool = bb8::Pool::builder().max_size(4).connection_timeout(PATIENCE);
-        Ok(pool.build_unchecked(manager))
-    }
-
     /// The same of connections that wait longer for an answer.
-    pub(crate) async fn patient_pool(&self) -> Result<PatientPool, ConnectError> {
-        self.probe().await?;
+    pub(crate) fn patient_pool(&self) -> Result<PatientPool, ConnectError> {
+        install_tls_provider();
         let manager = RedisConnectionManager::new(self.url.expose().as_str())
             .map_err(|e| ConnectError::caused("The Redis URL is not valid.", e))?;
         let pool = bb8::Pool::builder().max_size(4).connection_timeout(PATIENCE);
         Ok(pool.build_unchecked(Patient { manager, client: self.client()? }))
     }
 
-    async fn probe(&self) -> Result<(), ConnectError> {
+    /// Makes a connection, to see whether that can be done.
+    pub(crate) async fn probe(&self) -> Result<(), ConnectError> {
         let client = self.client()?;
         let address = client.get_connection_info().addr().to_string();
         let away = |e: BoxError| ConnectError::caused(format!("Redis at {address} cannot be reached."), e);

@@ -19,13 +19,13 @@ use crate::{
     keys,
 };
 
-/// The application over `db`, with the configured adapters.
+/// The application over `db`, with the configured adapters. It starts without Redis and connects when that comes.
 pub(crate) async fn app(config: &Config, db: Db) -> anyhow::Result<Arc<App>> {
     let clock = clock();
     let around = Around {
-        bus: bus::connect(config.bus.clone()).await?,
-        limiter: limiter::connect(config.limiter.clone(), clock.clone()).await?,
-        cache: cache::connect(config.cache.clone(), clock.clone()).await?,
+        bus: bus::connect_lazily(config.bus.clone())?,
+        limiter: limiter::connect_lazily(config.limiter.clone(), clock.clone())?,
+        cache: cache::connect_lazily(config.cache.clone(), clock.clone())?,
     };
     with(config, db, clock, around).await
 }
@@ -36,8 +36,8 @@ pub(crate) async fn app_without_requests(config: &Config, db: Db) -> anyhow::Res
     let clock = clock();
     let around = Around {
         bus: bus::connect_lazily(config.bus.clone())?,
-        limiter: limiter::connect(limiter::Config::default(), clock.clone()).await?,
-        cache: cache::connect(cache::Config::default(), clock.clone()).await?,
+        limiter: limiter::connect_lazily(limiter::Config::default(), clock.clone())?,
+        cache: cache::connect_lazily(cache::Config::default(), clock.clone())?,
     };
     with(config, db, clock, around).await
 }
@@ -52,7 +52,7 @@ struct Around {
 async fn with(config: &Config, db: Db, clock: Arc<dyn Clock>, around: Around) -> anyhow::Result<Arc<App>> {
     let randomness = Arc::new(SystemRandomness);
     let keys = keys::load(&config.auth.signing_keys, &config.data_dir.join("keys"), &*randomness)?;
-    let queue = queue::connect(&config.queue, &db, clock.clone()).await?;
+    let queue = queue::connect_lazily(&config.queue, &db, clock.clone()).await?;
     Ok(Arc::new(App::new(Parts {
         db,
         blobs: blob::connect(config.storage.clone()).await?,

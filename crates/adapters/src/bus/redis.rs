@@ -9,39 +9,44 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use redis::{AsyncCommands, Client, aio::PubSub};
-use tenon_core::ports::bus::{Bus, BusError, Heard, Listener};
+use tenon_core::{
+    BoxError,
+    ports::bus::{Bus, BusError, Heard, Listener},
+};
 use tokio::time::{sleep, timeout};
 
 use crate::{
     ConnectError,
+    breaker::Breaker,
     redis_pool::{PATIENCE, Pool, RedisConfig},
 };
 
 pub(super) struct RedisBus {
+    config: RedisConfig,
     pool: Pool,
     client: Client,
     prefix: String,
+    breaker: Breaker,
 }
 
 impl RedisBus {
-    pub(super) async fn connect(config: &RedisConfig) -> Result<Self, ConnectError> {
-        let pool = config.pool().await?;
-        Ok(Self { pool, client: config.client()?, prefix: config.prefix.clone() })
-    }
-
     /// Without looking whether Redis is there.
-    pub(super) fn lazily(config: &RedisConfig) -> Result<Self, ConnectError> {
-        let pool = config.lazy_pool()?;
-        Ok(Self { pool, client: config.client()?, prefix: config.prefix.clone() })
+    pub(super) fn lazily(config: RedisConfig) -> Result<Self, ConnectError> {
+        let (pool, client, prefix) = (config.lazy_pool()?, config.client()?, config.prefix.clone());
+        Ok(Self { config, pool, client, prefix, breaker: Breaker::default() })
     }
 }
 
 #[async_trait]
 impl Bus for RedisBus {
     async fn publish(&self, topic: &str, body: Bytes) -> Result<(), BusError> {
-        let mut connection = self.pool.get().await.map_err(bus_error)?;
-        let channel = format!("{}{topic}", self.prefix);
-        connection.publish::<_, _, ()>(channel, body.as_ref()).await.map_err(bus_error)
+        let publishing = async {
+            let mut connection = self.pool.get().await?;
+            let channel = format!("{}{topic}", self.prefix);
+            connection.publish::<_, _, ()>(channel, body.as_ref()).await?;
+            Ok::<_, BoxError>(())
+        };
+        self.breaker.run(publishing).await.map_err(BusError)
     }
 
     async fn listener(&self) -> Result<Box<dyn Listener>, BusError> {
@@ -57,8 +62,7 @@ impl Bus for RedisBus {
     }
 
     async fn check(&self) -> Result<(), BusError> {
-        let mut connection = self.pool.get().await.map_err(bus_error)?;
-        redis::cmd("PING").query_async::<()>(&mut *connection).await.map_err(bus_error)
+        self.breaker.check(self.config.probe()).await.map_err(BusError)
     }
 }
 
@@ -166,6 +170,6 @@ impl Listener for RedisListener {
     }
 }
 
-fn bus_error(e: impl Into<tenon_core::BoxError>) -> BusError {
+fn bus_error(e: impl Into<BoxError>) -> BusError {
     BusError(e.into())
 }

@@ -50,6 +50,11 @@ impl Limiter for InProcessLimiter {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(calls.take(key, budget, now))
     }
+
+    async fn give_back(&self, key: &str, _: Budget) -> Result<(), LimiterError> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).give_back(key);
+        Ok(())
+    }
 }
 
 impl Calls {
@@ -74,6 +79,16 @@ impl Calls {
         Verdict { allowed: true, remaining, reset_after: budget.window }
     }
 
+    /// Crosses out the newest call of `key`; a key without calls is forgotten.
+    fn give_back(&mut self, key: &str) {
+        let Some(log) = self.by_key.get_mut(key) else { return };
+        log.times.pop_back();
+        if log.times.is_empty() {
+            self.by_age.remove(&log.turn);
+            self.by_key.remove(key);
+        }
+    }
+
     /// Writes an allowed call down and makes `key` the youngest.
     fn note(&mut self, key: &str, now: i64) {
         let key: Arc<str> = self.by_key.get_key_value(key).map_or_else(|| key.into(), |(key, _)| key.clone());
@@ -94,6 +109,14 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_whose_calls_were_all_given_back_is_forgotten() {
+        let mut calls = Calls::default();
+        calls.take("key", Budget { calls: 2, window: Duration::from_mins(1) }, 0);
+        calls.give_back("key");
+        assert_eq!((calls.by_key.len(), calls.by_age.len()), (0, 0));
+    }
 
     #[test]
     fn a_flood_of_keys_does_not_fill_the_memory() {

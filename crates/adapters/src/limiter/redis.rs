@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::Script;
+use redis::{AsyncCommands, Script};
 use tenon_core::ports::limiter::{Budget, Limiter, LimiterError, Verdict};
 
 use crate::{
@@ -34,15 +34,17 @@ return {1, limit - used - 1, window}
 ";
 
 pub(super) struct RedisLimiter {
+    config: RedisConfig,
     pool: Pool,
     prefix: String,
     script: Script,
 }
 
 impl RedisLimiter {
-    pub(super) async fn connect(config: &RedisConfig) -> Result<Self, ConnectError> {
+    /// Without looking whether Redis is there.
+    pub(super) fn lazily(config: RedisConfig) -> Result<Self, ConnectError> {
         let prefix = format!("{}limit:", config.prefix);
-        Ok(Self { pool: config.pool().await?, prefix, script: Script::new(TAKE) })
+        Ok(Self { pool: config.lazy_pool()?, config, prefix, script: Script::new(TAKE) })
     }
 }
 
@@ -60,5 +62,15 @@ impl Limiter for RedisLimiter {
             .await
             .map_err(|e| LimiterError(e.into()))?;
         Ok(Verdict { allowed, remaining, reset_after: Duration::from_micros(wait) })
+    }
+
+    async fn give_back(&self, key: &str, _: Budget) -> Result<(), LimiterError> {
+        let mut connection = self.pool.get().await.map_err(|e| LimiterError(e.into()))?;
+        let key = format!("{}{key}", self.prefix);
+        connection.rpop::<_, ()>(key, None).await.map_err(|e| LimiterError(e.into()))
+    }
+
+    async fn check(&self) -> Result<(), LimiterError> {
+        self.config.probe().await.map_err(|e| LimiterError(e.into()))
     }
 }

@@ -59,18 +59,23 @@ struct Body<P> {
 }
 
 impl RedisQueue {
-    /// Must be called within a runtime: it listens in the background.
+    /// Looks whether Redis is there and lets the queue run its scripts, rather than leave that to the first job.
     pub(super) async fn connect(config: &RedisConfig, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
-        let prefix = format!("{{{}queue}}:", config.prefix);
-        let (pool, bell) = (config.patient_pool().await?, Arc::new(Bell::default()));
-        let mut listener = JoinSet::new();
-        listener.spawn(listen(config.client()?, format!("{prefix}bell"), bell.clone()));
-        let scripts = Scripts::new();
-        let queue = Self { pool, clock, scripts, prefix, bell, _listener: listener };
-        // Found out now rather than by the first job.
+        config.probe().await?;
+        let queue = Self::lazily(config, clock)?;
         let refused = |e| ConnectError::caused("Redis does not let the queue run its scripts.", e);
         queue.running().await.map_err(refused)?;
         Ok(queue)
+    }
+
+    /// Without looking. Must be called within a runtime: it listens in the background.
+    pub(super) fn lazily(config: &RedisConfig, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
+        let prefix = format!("{{{}queue}}:", config.prefix);
+        let (pool, bell) = (config.patient_pool()?, Arc::new(Bell::default()));
+        let mut listener = JoinSet::new();
+        listener.spawn(listen(config.client()?, format!("{prefix}bell"), bell.clone()));
+        let scripts = Scripts::new();
+        Ok(Self { pool, clock, scripts, prefix, bell, _listener: listener })
     }
 
     fn now(&self) -> String {

@@ -180,6 +180,9 @@ impl Limiter for FixedWindows {
     async fn take(&self, key: &str, budget: Budget) -> Result<Verdict, LimiterError> {
         self.0.take(key, Budget { window: budget.window / 2, ..budget }).await
     }
+    async fn give_back(&self, _: &str, _: Budget) -> Result<(), LimiterError> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -187,6 +190,9 @@ async fn a_broken_limiter_is_caught() {
     let mut fixture = crate::limiter::fixtures::inprocess().await.unwrap();
     fixture.limiter = Arc::new(FixedWindows(fixture.limiter));
     caught!(limiter, never_more_than_the_budget_in_any_window, fixture);
+    let mut fixture = crate::limiter::fixtures::inprocess().await.unwrap();
+    fixture.elsewhere = Arc::new(FixedWindows(fixture.elsewhere));
+    caught!(limiter, a_call_given_back_was_never_made, fixture);
 }
 
 /// A cache that never lets go.

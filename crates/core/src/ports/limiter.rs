@@ -37,4 +37,11 @@ pub trait Limiter: Send + Sync {
     /// Takes one call from the budget of `key`. Never more than the budget is allowed in any window;
     /// a refused call costs nothing; the answer says when to come back.
     async fn take(&self, key: &str, budget: Budget) -> Result<Verdict, LimiterError>;
+    /// Gives back the newest call that was allowed to `key`, as if it had not been made. Giving back what nobody took
+    /// changes nothing.
+    async fn give_back(&self, key: &str, budget: Budget) -> Result<(), LimiterError>;
+    /// Succeeds when calls are counted where they were configured to be counted.
+    async fn check(&self) -> Result<(), LimiterError> {
+        Ok(())
+    }
 }

@@ -36,6 +36,9 @@ laws!(
         instances_share_a_budget,
         callers_at_once_do_not_get_more,
         a_budget_of_nothing_allows_nothing,
+        a_call_given_back_was_never_made,
+        what_nobody_took_is_not_given_back,
+        a_limiter_that_counts_says_so,
     ]
 );
 
@@ -142,6 +145,34 @@ pub async fn a_budget_of_nothing_allows_nothing(f: Fixture) {
     let verdict = take(&f, &key, 0).await;
     assert_eq!((verdict.allowed, verdict.remaining), (false, 0));
     assert!(verdict.reset_after > Duration::ZERO);
+}
+
+/// Giving back makes room for exactly one call.
+pub async fn a_call_given_back_was_never_made(f: Fixture) {
+    let key = unique("key");
+    for remaining in [1, 0] {
+        assert_eq!(take(&f, &key, 2).await.remaining, remaining);
+    }
+    soon(f.elsewhere.give_back(&key, budget(&f, 2))).await.unwrap();
+    let again = take(&f, &key, 2).await;
+    assert_eq!((again.allowed, again.remaining), (true, 0));
+    assert!(!take(&f, &key, 2).await.allowed);
+}
+
+/// Nor does giving back too often save anything up.
+pub async fn what_nobody_took_is_not_given_back(f: Fixture) {
+    let key = unique("key");
+    assert!(take(&f, &key, 1).await.allowed);
+    for _ in 0..3 {
+        soon(f.limiter.give_back(&key, budget(&f, 1))).await.unwrap();
+    }
+    assert!(take(&f, &key, 1).await.allowed);
+    assert!(!take(&f, &key, 1).await.allowed);
+}
+
+/// Nothing is amiss with the fixture.
+pub async fn a_limiter_that_counts_says_so(f: Fixture) {
+    soon(f.limiter.check()).await.unwrap();
 }
 
 fn budget(f: &Fixture, calls: u32) -> Budget {

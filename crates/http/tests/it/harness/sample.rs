@@ -362,6 +362,9 @@ pub struct Gone;
 
 #[async_trait]
 impl Limiter for Gone {
+    async fn give_back(&self, _: &str, _: Budget) -> Result<(), LimiterError> {
+        Err(LimiterError("there is no such store".into()))
+    }
     async fn take(&self, _: &str, _: Budget) -> Result<Verdict, LimiterError> {
         Err(LimiterError("connection refused".into()))
     }
