@@ -33,6 +33,14 @@
         machine.wait_until_fails(f"curl -fsS {process}/readiness")
 
 
+    def degraded(process: str, component: str) -> None:
+        """Waits until a process that is ready says what it works without."""
+        machine.wait_until_succeeds(
+            f"curl -fsS {process}/readiness | python3 -c '"
+            f"import json, sys; sys.exit(\"{component}\" not in json.dumps(json.load(sys.stdin)[\"degraded\"]))'"
+        )
+
+
     def is_ready(process: str) -> None:
         machine.wait_until_succeeds(f"curl -fsS {process}/readiness")
 
@@ -55,7 +63,9 @@
 
     with subtest("l42_a_worker_and_a_scheduler_do_without_redis"):
         machine.succeed("systemctl stop redis-tenon.service")
-        unready(API, "bus")
+        degraded(API, "bus")
+        degraded(API, "limiter")
+        is_ready(API)
         for process in [WORKER, SCHEDULER]:
             is_ready(process)
         machine.succeed("rm -f /var/lib/sink/*")

@@ -1,4 +1,8 @@
 //! Whether the process can do its work: each component is asked, briefly, at most once a second.
+//!
+//! Some components make the work slower or poorer when they are away, and do not stop it: the bus is one. They are
+//! *degraded* then, which is said and does not make the process unready: a balancer that asks would else take all
+//! processes away at once, though every one of them serves.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,6 +21,7 @@ type Ask = dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
 /// One component and how to ask it.
 pub struct Check {
     name: &'static str,
+    is_essential: bool,
     ask: Box<Ask>,
 }
 
@@ -27,7 +32,16 @@ impl Check {
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
     {
-        Self { name, ask: Box::new(move || Box::pin(ask())) }
+        Self { name, is_essential: true, ask: Box::new(move || Box::pin(ask())) }
+    }
+
+    /// The same of a component without which the process still does its work.
+    pub fn degrading<F, Fut>(name: &'static str, ask: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        Self { is_essential: false, ..Self::new(name, ask) }
     }
 }
 
@@ -36,8 +50,21 @@ impl Check {
 pub struct Finding {
     /// The component.
     pub name: &'static str,
+    /// Whether the process cannot do its work without it.
+    pub is_essential: bool,
     /// Why it is not ready; for administrators only.
     pub fault: Option<String>,
+}
+
+impl Finding {
+    /// Whether it keeps the process from its work.
+    pub const fn is_blocking(&self) -> bool {
+        self.is_essential && self.fault.is_some()
+    }
+    /// Whether it is away and can be done without.
+    pub const fn is_degraded(&self) -> bool {
+        !self.is_essential && self.fault.is_some()
+    }
 }
 
 /// All components.
@@ -74,5 +101,5 @@ async fn ask(check: &Check) -> Finding {
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some("did not answer within a second".to_owned()),
     };
-    Finding { name: check.name, fault }
+    Finding { name: check.name, is_essential: check.is_essential, fault }
 }

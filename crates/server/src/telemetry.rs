@@ -1,6 +1,7 @@
 //! What an operator sees: the log, and figures for Prometheus.
 
 pub(crate) mod backups;
+pub(crate) mod components;
 pub(crate) mod endpoint;
 mod json;
 mod process;
@@ -168,6 +169,7 @@ fn describe() {
     describe_gauge!("maintenance_mode", "1 while the installation is being maintained, else 0.");
     describe_counter!("rate_limited_total", "Requests refused for being too many, by class.");
     backups::describe();
+    components::describe();
     describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Memory of the process.");
     describe_counter!("process_cpu_seconds_total", Unit::Seconds, "Processor time of the process.");
     describe_gauge!("process_start_time_seconds", Unit::Seconds, "When the process began, since 1970.");

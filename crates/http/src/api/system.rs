@@ -10,6 +10,7 @@ use crate::{
     endpoint::{Api, Ctx, Input, OpDoc, Plain, State, methods::Get},
     frame::Frame,
     problem::Problem,
+    readiness::Finding,
 };
 
 /// Mounts what needs no application.
@@ -21,7 +22,7 @@ pub fn mount(api: &mut Api) {
     api.op("get_readiness", Get, "/readiness", "Whether the instance can work", readiness)
         .free()
         .problem(503, "A component is not ready; `errors` names it.")
-        .describe("Asks each component, at most once a second. A balancer should ask this one. Details are shown only on the machine itself or with the metrics token.");
+        .describe("Asks each component, at most once a second. A balancer should ask this one. A component that can be done without does not make the instance unready; it is named under `degraded`. Details are shown only on the machine itself or with the metrics token.");
     api.op("get_version", Get, "/version", "The software and its version", version);
     api.op("list_languages", Get, "/languages", "Languages of the instance", languages);
 }
@@ -50,24 +51,46 @@ pub struct Ready {
     /// Always `ready`.
     #[schema(example = "ready")]
     status: &'static str,
-    /// The components that were asked.
+    /// The components that are well.
     #[schema(example = json!(["database", "storage"]))]
     components: Vec<&'static str>,
+    /// Components that are away and can be done without: the instance works, with less than all it has.
+    degraded: Vec<Degraded>,
+}
+
+/// A component that is away and can be done without.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Degraded {
+    /// Its name.
+    #[schema(example = "bus")]
+    component: &'static str,
+    /// Why, for those who may see internals.
+    #[schema(example = "is not ready")]
+    detail: String,
 }
 
 async fn readiness(frame: State<Frame>, Insider(inside): Insider) -> Result<Plain<Ready>, Problem> {
     let findings = frame.readiness.findings().await;
+    let detail = |finding: &Finding| {
+        let fault = finding.fault.as_deref().filter(|_| inside);
+        fault.unwrap_or("is not ready").to_owned()
+    };
     let faults: Vec<FieldError> = findings
         .iter()
-        .filter_map(|finding| {
-            let fault = finding.fault.as_deref()?;
-            let detail = if inside { fault } else { "is not ready" };
-            let (pointer, code) = (finding.name.to_owned(), "not-ready".to_owned());
-            Some(FieldError { pointer, code, detail: detail.to_owned() })
+        .filter(|finding| finding.is_blocking())
+        .map(|finding| FieldError {
+            pointer: finding.name.to_owned(),
+            code: "not-ready".to_owned(),
+            detail: detail(finding),
         })
         .collect();
     if faults.is_empty() {
-        return Ok(Plain(Ready { status: "ready", components: findings.iter().map(|f| f.name).collect() }));
+        let degraded = findings.iter().filter(|finding| finding.is_degraded());
+        return Ok(Plain(Ready {
+            status: "ready",
+            components: findings.iter().filter(|f| f.fault.is_none()).map(|f| f.name).collect(),
+            degraded: degraded.map(|f| Degraded { component: f.name, detail: detail(f) }).collect(),
+        }));
     }
     let detail = "A component is not ready.";
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail)

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use serde_json::json;
 use tenon_http::readiness::Check;
 
 use crate::harness::sample::{Gone, Sample};
@@ -18,7 +19,20 @@ async fn readiness_names_what_is_ready() {
     let sample =
         sample(vec![Check::new("database", || async { Ok(()) }), Check::new("bus", || async { Ok(()) })]);
     let answer = sample.get("/readiness").send().await;
-    assert_eq!(answer.json(), serde_json::json!({"status": "ready", "components": ["database", "bus"]}));
+    assert_eq!(answer.json(), json!({"status": "ready", "components": ["database", "bus"], "degraded": []}));
+}
+
+#[tokio::test]
+async fn readiness_does_not_fail_for_what_can_be_done_without() {
+    let bus = || Check::degrading("bus", || async { Err("Redis at 10.1.2.3 cannot be reached.".into()) });
+    let sample = sample(vec![Check::new("database", || async { Ok(()) }), bus()]);
+    let stranger = sample.get("/readiness").from("192.0.2.1").send().await;
+    assert_eq!(stranger.status, 200);
+    let body = stranger.json();
+    assert_eq!((&body["status"], &body["components"]), (&json!("ready"), &json!(["database"])));
+    assert_eq!(body["degraded"], json!([{ "component": "bus", "detail": "is not ready" }]));
+    let here = sample.get("/readiness").from("127.0.0.1").send().await;
+    assert_eq!(here.json()["degraded"][0]["detail"], "Redis at 10.1.2.3 cannot be reached.");
 }
 
 #[tokio::test]

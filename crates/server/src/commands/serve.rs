@@ -22,7 +22,7 @@ use crate::{
     database::Database,
     lifecycle::{Lifecycle, grace_of_work},
     listener,
-    telemetry::{Figures, backups, endpoint::Endpoint},
+    telemetry::{Figures, backups, components, endpoint::Endpoint},
     wiring,
 };
 
@@ -72,6 +72,8 @@ pub(crate) async fn start_metrics(
     let figures = figures.with_database(app.db().clone());
     lifecycle.background(figures.clone().upkeep());
     lifecycle.background(backups::follow(app.db().clone()));
+    let readiness = Arc::new(Readiness::new(checks));
+    lifecycle.background(components::follow(Arc::clone(&readiness)));
     if let Some(address) = config.metrics.listen {
         let listener = tokio::net::TcpListener::bind(address)
             .await
@@ -79,7 +81,7 @@ pub(crate) async fn start_metrics(
         let bound = listener.local_addr().unwrap_or(address);
         tracing::info!(address = %bound, "Figures are at http://{bound}/metrics");
         let token = config.metrics.token.clone();
-        let endpoint = Endpoint { figures, token, readiness: Readiness::new(checks) };
+        let endpoint = Endpoint { figures, token, readiness };
         lifecycle.background(endpoint.serve(listener));
     }
     Ok(())
@@ -103,13 +105,18 @@ async fn write_token_uses(app: &App) {
     }
 }
 
-/// What must be well for this process to be sent requests.
+/// What must be well for this process to be sent requests, and what makes it answer them poorer: without the bus, changes
+/// of other processes are found by looking; without the limiter's Redis, each process counts calls by itself.
 pub(crate) fn checks(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> Vec<Check> {
-    let bus = Arc::clone(app);
+    let (bus, limiter) = (Arc::clone(app), Arc::clone(app));
     let mut checks = checks_without_bus(config, app, lifecycle);
-    checks.push(Check::new("bus", move || {
+    checks.push(Check::degrading("bus", move || {
         let app = Arc::clone(&bus);
-        async move { app.bus.check().await.map_err(BoxError::from) }
+        async move { app.bus.check().await.map_err(|e| e.0) }
+    }));
+    checks.push(Check::degrading("limiter", move || {
+        let app = Arc::clone(&limiter);
+        async move { app.limiter.check().await.map_err(|e| e.0) }
     }));
     checks
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tenon_core::secrets::Secret;
-use tenon_http::readiness::Readiness;
+use tenon_http::readiness::{Finding, Readiness};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -32,7 +32,7 @@ pub(crate) struct Endpoint {
     pub(crate) figures: Figures,
     /// What a reader of the figures must show.
     pub(crate) token: Option<Secret>,
-    pub(crate) readiness: Readiness,
+    pub(crate) readiness: Arc<Readiness>,
 }
 
 impl Endpoint {
@@ -87,17 +87,18 @@ impl Endpoint {
     /// Names what is not ready; why is for those who may read the API's own readiness, and the log.
     async fn readiness(&self) -> (&'static str, &'static str, String) {
         let findings = self.readiness.findings().await;
-        let names = |ready: bool| -> Vec<&str> {
-            findings
-                .iter()
-                .filter(|finding| finding.fault.is_none() == ready)
-                .map(|finding| finding.name)
-                .collect()
+        let names = |are: fn(&Finding) -> bool| -> Vec<&str> {
+            findings.iter().filter(|finding| are(finding)).map(|finding| finding.name).collect()
         };
-        let (ready, not_ready) = (names(true), names(false));
+        let (ready, not_ready) = (names(|finding| finding.fault.is_none()), names(Finding::is_blocking));
         let (status, word) =
             if not_ready.is_empty() { ("200 OK", "ready") } else { ("503 Service Unavailable", "not-ready") };
-        let body = json!({ "status": word, "components": ready, "not_ready": not_ready });
+        let body = json!({
+            "status": word,
+            "components": ready,
+            "degraded": names(Finding::is_degraded),
+            "not_ready": not_ready,
+        });
         (status, "application/json", body.to_string())
     }
 }

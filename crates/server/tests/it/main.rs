@@ -18,6 +18,7 @@ mod people;
 mod processes;
 mod queues;
 mod readme;
+mod redis_away;
 mod refusals;
 mod scheduler;
 mod tour;
