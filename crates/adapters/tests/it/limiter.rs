@@ -1,6 +1,7 @@
 //! Limiters.
 
 use std::{
+    future::{Ready, ready},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -36,21 +37,22 @@ pub(crate) mod fixtures {
     }
 
     /// What the program uses, while Redis is there.
-    pub(crate) async fn fallback() -> Option<Fixture> {
-        let config =
-            json!({"backend": "redis", "url": services::redis::shared()?, "prefix": unique("limiter")});
-        let config: Config = serde_json::from_value(config).unwrap();
-        let limiter = connect_lazily(config.clone(), Arc::new(FakeClock::new())).unwrap();
-        let elsewhere = connect_lazily(config, Arc::new(FakeClock::new())).unwrap();
-        Some(Fixture { limiter, elsewhere, time: Timeline::Real, keep: Box::new(()) })
+    pub(crate) fn fallback() -> Ready<Option<Fixture>> {
+        ready(services::redis::shared().map(|url| {
+            let config = json!({"backend": "redis", "url": url, "prefix": unique("limiter")});
+            let config: Config = serde_json::from_value(config).unwrap();
+            let limiter = connect_lazily(config.clone(), Arc::new(FakeClock::new())).unwrap();
+            let elsewhere = connect_lazily(config, Arc::new(FakeClock::new())).unwrap();
+            Fixture { limiter, elsewhere, time: Timeline::Real, keep: Box::new(()) }
+        }))
     }
 
     /// The same while Redis is away: it reaches no further than the process then.
-    pub(crate) async fn fallen_back() -> Option<Fixture> {
+    pub(crate) fn fallen_back() -> Ready<Option<Fixture>> {
         let clock = FakeClock::new();
         let limiter = connect_lazily(nobody_listens(), Arc::new(clock.clone())).unwrap();
         let elsewhere = limiter.clone();
-        Some(Fixture { limiter, elsewhere, time: Timeline::Fake(clock), keep: Box::new(()) })
+        ready(Some(Fixture { limiter, elsewhere, time: Timeline::Fake(clock), keep: Box::new(()) }))
     }
 }
 
