@@ -16,6 +16,7 @@ use tenon_core::{
     BoxError, Error,
     ids::JobId,
     jobs::{Job, LinkInvitations, PurgeExpired, SendMail, SweepBlobs},
+    outside::OutsideText,
     ports::{
         blob::BlobError,
         queue::{LeasedJob, Outcome, Progress},
@@ -53,7 +54,8 @@ impl Context<'_> {
 
     /// Says how far the job is, 0 to 100, and what it is at. Administrators see it before long, and so does its owner.
     pub fn progress(&self, percent: u8, note: impl Into<String>) {
-        self.control.report(Progress { percent: percent.min(100), note: Some(note.into()) });
+        self.control
+            .report(Progress { percent: percent.min(100), note: Some(OutsideText::new(&note.into())) });
     }
 
     /// What the job's own writes are recorded under.
@@ -177,8 +179,10 @@ pub async fn run(app: &App, job: &LeasedJob, control: &Control) -> Outcome {
     let _in_span = span.enter();
     match error {
         None => tracing::debug!(job.outcome = label, "The job has ended."),
-        Some(error) if label == "retried" => tracing::warn!(error, "The job failed and will be tried again."),
-        Some(error) => tracing::error!(error, "The job is dead and waits for an administrator."),
+        Some(error) if label == "retried" => {
+            tracing::warn!(%error, "The job failed and will be tried again.")
+        }
+        Some(error) => tracing::error!(%error, "The job is dead and waits for an administrator."),
     }
     // An unknown name is no label: anybody who can enqueue could make series without end.
     let name = handler.map_or("unknown", |handler| handler.name);
@@ -189,16 +193,16 @@ pub async fn run(app: &App, job: &LeasedJob, control: &Control) -> Outcome {
 
 async fn attempt(app: &App, job: &LeasedJob, handler: Option<&Handler>, control: &Control) -> Outcome {
     let Some(handler) = handler else {
-        return Outcome::Dead { error: format!("unknown job {}", job.name) };
+        return Outcome::Dead { error: format!("unknown job {}", job.name).into() };
     };
     let cx = Context { app, id: job.id, correlation_id: job.correlation_id.as_deref(), control };
     let (error, may_retry) =
         match AssertUnwindSafe((handler.run)(cx, job.payload.clone())).catch_unwind().await {
             Ok(Ok(())) => return Outcome::Done,
-            Ok(Err(Failure::Retry(cause))) => (in_one_line(&*cause), true),
+            Ok(Err(Failure::Retry(cause))) => (OutsideText::of_error(&*cause), true),
             Ok(Err(Failure::Cancelled)) => return Outcome::Cancelled,
-            Ok(Err(Failure::Fatal(cause))) => (in_one_line(&*cause), false),
-            Err(panic) => (format!("panicked: {}", message(&*panic)), true),
+            Ok(Err(Failure::Fatal(cause))) => (OutsideText::of_error(&*cause), false),
+            Err(panic) => (format!("panicked: {}", message(&*panic)).into(), true),
         };
     if may_retry && job.attempt < job.max_attempts {
         Outcome::Retry { at: app.now() + backoff(job.attempt, app.random()), error }
@@ -214,12 +218,6 @@ fn backoff(attempt: i32, random: [u8; 2]) -> Duration {
     let base = Duration::from_secs(1 << doublings).min(Duration::from_hours(1));
     let share = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
     base.mul_f64(0.75 + share / 2.0).min(Duration::from_hours(1))
-}
-
-/// An error with its causes.
-fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |e| e.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
@@ -240,12 +238,5 @@ mod tests {
             assert!(backoff(attempt, [255, 255]) <= Duration::from_hours(1));
             assert!(backoff(attempt, [0, 0]) >= Duration::from_mins(45));
         }
-    }
-
-    #[test]
-    fn an_error_is_kept_with_its_causes() {
-        let cause = std::io::Error::other("connection refused");
-        let error = Error::Unavailable { component: "database", source: Box::new(cause) };
-        assert_eq!(in_one_line(&error), "database is not available: connection refused");
     }
 }

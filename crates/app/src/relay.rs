@@ -13,7 +13,8 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use tenon_core::{
     Error, Result,
     ids::JobId,
-    ports::queue::{NewJob, Queue, QueueError, Remote},
+    outside::OutsideText,
+    ports::queue::{End, Ended, NewJob, Queue, QueueError, Remote},
 };
 use tenon_db::{
     Connection,
@@ -21,7 +22,7 @@ use tenon_db::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::App;
+use crate::{App, worker::UNRECORDED};
 
 /// Longest time between two looks at the outbox; another process may have filled it.
 const POLL: Duration = Duration::from_secs(1);
@@ -116,7 +117,7 @@ pub async fn forward(queue: &dyn Queue, conn: &mut Connection) -> Result<usize> 
     match queue.push(jobs.clone()).await {
         Ok(ids) => note(conn, &jobs, &ids).await?,
         // One of them is to blame, and must not hold up the others.
-        Err(QueueError::Unsupported(_) | QueueError::PayloadTooLarge { .. }) => {
+        Err(QueueError::Unsupported(_) | QueueError::PayloadTooLarge { .. } | QueueError::Refused(_)) => {
             for job in &jobs {
                 forward_one(queue, conn, job).await?;
             }
@@ -129,9 +130,14 @@ pub async fn forward(queue: &dyn Queue, conn: &mut Connection) -> Result<usize> 
 async fn forward_one(queue: &dyn Queue, conn: &mut Connection, job: &NewJob) -> Result<()> {
     match queue.push(vec![job.clone()]).await {
         Ok(ids) => note(conn, std::slice::from_ref(job), &ids).await,
-        Err(refusal @ (QueueError::Unsupported(_) | QueueError::PayloadTooLarge { .. })) => {
-            tracing::error!(job.id = %job.id, job.name, error = %refusal, "The queue refuses a job; it is kept.");
-            Ok(outbox::refuse(conn, job.id, &refusal.to_string()).await?)
+        Err(
+            refusal @ (QueueError::Unsupported(_)
+            | QueueError::PayloadTooLarge { .. }
+            | QueueError::Refused(_)),
+        ) => {
+            let reason = OutsideText::of_error(&refusal);
+            tracing::error!(job.id = %job.id, job.name, error = %reason, "The queue refuses a job; it is kept.");
+            Ok(outbox::refuse(conn, job.id, &reason).await?)
         }
         Err(error) => Err(away(error)),
     }
@@ -160,22 +166,52 @@ pub async fn collect_ended(app: &App) -> Result<usize> {
 pub async fn collect_ended_of(app: &App, remote: &dyn Remote) -> Result<usize> {
     let mut collected = 0;
     loop {
-        let ended = app
-            .write(&[], "relay", async |tx| {
-                outbox::begin(tx.conn()).await?;
-                let ended = remote.ended(usize::try_from(BATCH).unwrap_or(usize::MAX)).await.map_err(away)?;
-                if !ended.is_empty() {
-                    outbox::end(tx.conn(), &ended).await?;
-                }
-                Ok(ended)
-            })
-            .await?;
+        let batch = usize::try_from(BATCH).unwrap_or(usize::MAX);
+        let ended = match collect(app, remote, batch).await {
+            // One of them is to blame, and must not hold up the others.
+            Err(Error::Internal(_)) => collect_each(app, remote, batch).await?,
+            ended => ended?,
+        };
         if ended.is_empty() {
             return Ok(collected);
         }
         remote.forget(&ended).await.map_err(away)?;
         collected += ended.len();
     }
+}
+
+/// Makes history of the oldest ends, all or none.
+async fn collect(app: &App, remote: &dyn Remote, batch: usize) -> Result<Vec<Ended>> {
+    app.write(&[], "relay", async |tx| {
+        outbox::begin(tx.conn()).await?;
+        let ended = remote.ended(batch).await.map_err(away)?;
+        if !ended.is_empty() {
+            outbox::end(tx.conn(), &ended).await?;
+        }
+        Ok(ended)
+    })
+    .await
+}
+
+/// The same one by one. What cannot be recorded as it is ends dead, with a plain text.
+async fn collect_each(app: &App, remote: &dyn Remote, batch: usize) -> Result<Vec<Ended>> {
+    let ended = remote.ended(batch).await.map_err(away)?;
+    for one in &ended {
+        if let Err(Error::Internal(cause)) = write_down(app, one).await {
+            tracing::error!(job.id = %one.id, error = &*cause as &dyn std::error::Error, "The end of a job cannot be recorded; the job is dead.");
+            let end = End::Dead { error: UNRECORDED.into() };
+            write_down(app, &Ended { end, started_at: None, ended_at: app.now(), ..one.clone() }).await?;
+        }
+    }
+    Ok(ended)
+}
+
+async fn write_down(app: &App, ended: &Ended) -> Result<()> {
+    app.write(&[], "relay", async |tx| {
+        outbox::begin(tx.conn()).await?;
+        Ok(outbox::end(tx.conn(), std::slice::from_ref(ended)).await?)
+    })
+    .await
 }
 
 /// Looks whether the queue knows what it was given, some jobs at a time and from the start again after the last;

@@ -7,6 +7,7 @@ use tenon_core::{
     emails::Email,
     ids::{SessionId, UserId},
     jobs::MailKind,
+    outside,
     page::{Items, Page},
     secrets::{Secret, TokenHash},
     sessions::{ClientInfo, Session, TokenPair},
@@ -82,7 +83,7 @@ async fn begin(tx: &mut Tx<'_>, user: &User, client: &ClientInfo) -> Result<Toke
         created_at: now,
         last_seen_at: now,
         expires_at: now + tx.app().settings.refresh_token_ttl,
-        user_agent: client.user_agent.chars().take(USER_AGENT_CHARS).collect(),
+        user_agent: outside::clean(&client.user_agent, USER_AGENT_CHARS),
         address: client.address.clone(),
     };
     let is_new_device = user.last_login_at.is_some()

@@ -8,6 +8,7 @@
 
 mod hands;
 mod pause;
+mod settling;
 pub mod tidings;
 
 use std::{future::pending, sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use tenon_core::{
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::settling::UNRECORDED;
 use self::{hands::Hands, pause::Pause};
 use crate::{
     App,
@@ -141,9 +143,7 @@ impl Worker {
 
     /// Settles what ended and takes new jobs, at the same time.
     async fn exchange(&self, told: Vec<(JobId, Outcome)>, asked: usize) -> Exchanged {
-        let settle = async {
-            if told.is_empty() { Ok(()) } else { self.app.queue.settle(&self.name, told.clone()).await }
-        };
+        let settle = settling::settle(&*self.app.queue, &self.name, told.clone());
         let fetch = async {
             if asked == 0 {
                 return Ok(vec![]);
@@ -179,7 +179,18 @@ impl Worker {
             return None;
         }
         let renew = async move {
-            let held = self.app.queue.renew(&self.name, &beats, self.lease).await;
+            let held = match self.app.queue.renew(&self.name, &beats, self.lease).await {
+                // The leases matter more than what a job says of its progress.
+                Err(QueueError::Refused(error)) => {
+                    tracing::warn!(
+                        error = &*error as &dyn std::error::Error,
+                        "The queue refuses the progress of a job."
+                    );
+                    let bare: Vec<Beat> = beats.iter().map(|beat| Beat { progress: None, ..*beat }).collect();
+                    self.app.queue.renew(&self.name, &bare, self.lease).await
+                }
+                held => held,
+            };
             Renewed { beats: beats.into_iter().map(|beat| beat.id).collect(), held }
         };
         Some(renew.boxed())
@@ -231,7 +242,7 @@ impl Worker {
 
     async fn settle_last(&self, hands: &mut Hands) {
         let told = hands.take_ended();
-        match self.app.queue.settle(&self.name, told.clone()).await {
+        match settling::settle(&*self.app.queue, &self.name, told.clone()).await {
             Ok(()) => hands.forget_told(),
             Err(error) => {
                 hands.keep(told);
@@ -271,7 +282,7 @@ pub async fn run_until_idle(app: &App, queues: &[String]) -> Result<Vec<Ran>> {
         }
         for job in jobs {
             let outcome = jobs::run(app, &job, &Control::default()).await;
-            app.queue.settle(WORKER, vec![(job.id, outcome.clone())]).await.map_err(away)?;
+            settling::settle(&*app.queue, WORKER, vec![(job.id, outcome.clone())]).await.map_err(away)?;
             ran.push(Ran { job, outcome });
         }
     }

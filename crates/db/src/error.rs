@@ -31,6 +31,27 @@ impl Error {
         }
     }
 
+    /// Whether the statement was refused for a value in it, so that trying again will not help.
+    pub fn is_about_values(&self) -> bool {
+        use DatabaseErrorKind::{CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation};
+        match self {
+            Self::Query(DieselError::SerializationError(_)) => true,
+            Self::Query(DieselError::DatabaseError(kind, info)) => {
+                // The driver keeps no SQLSTATE; these are the words of its class 22.
+                let words = [
+                    "invalid byte sequence",
+                    "invalid input syntax",
+                    "unsupported Unicode escape",
+                    "out of range",
+                    "value too long",
+                ];
+                matches!(kind, CheckViolation | ForeignKeyViolation | NotNullViolation | UniqueViolation)
+                    || words.iter().any(|word| info.message().contains(word))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether trying again on another connection may succeed.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -225,5 +225,5 @@ async fn listen(db: Db, bell: Arc<Bell>, instance: String) {
 }
 
 fn unavailable(e: tenon_db::Error) -> QueueError {
-    QueueError::Unavailable(e.into())
+    if e.is_about_values() { QueueError::Refused(e.into()) } else { QueueError::Unavailable(e.into()) }
 }

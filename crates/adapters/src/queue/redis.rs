@@ -349,7 +349,7 @@ fn ended(row: &[String]) -> Option<Ended> {
     let end = match state.as_str() {
         "done" => End::Done,
         "cancelled" => End::Cancelled,
-        _ => End::Dead { error: error.clone() },
+        _ => End::Dead { error: error.as_str().into() },
     };
     Some(Ended {
         id: parse_id(id)?,
@@ -371,7 +371,7 @@ fn seen(row: &[String]) -> Option<Seen> {
         (None, None) => SeenState::Waiting,
     };
     let progress = given(percent).and_then(|percent| {
-        Some(Progress { percent: percent.parse().ok()?, note: given(note).map(str::to_owned) })
+        Some(Progress { percent: percent.parse().ok()?, note: given(note).map(Into::into) })
     });
     Some(Seen {
         id: parse_id(id)?,

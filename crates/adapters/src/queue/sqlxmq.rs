@@ -348,7 +348,7 @@ fn ended((seq, id, state, error, attempts, started_at, ended_at): EndedRow) -> E
     let end = match state.as_str() {
         "done" => End::Done,
         "cancelled" => End::Cancelled,
-        _ => End::Dead { error: error.unwrap_or_default() },
+        _ => End::Dead { error: error.unwrap_or_default().into() },
     };
     Ended { id: id.into(), mark: seq.to_string(), end, attempts, started_at, ended_at }
 }
@@ -364,5 +364,12 @@ fn seen((id, is_ended, worker, attempts, run_at, started_at, error): SeenRow) ->
 }
 
 fn unavailable(e: impl Into<BoxError>) -> QueueError {
-    QueueError::Unavailable(e.into())
+    let cause: BoxError = e.into();
+    // A value in it, by the class of its SQLSTATE: data exceptions and violated constraints.
+    let code = cause.downcast_ref::<sqlx::Error>().and_then(|e| e.as_database_error()).and_then(|e| e.code());
+    if code.is_some_and(|code| code.starts_with("22") || code.starts_with("23")) {
+        QueueError::Refused(cause)
+    } else {
+        QueueError::Unavailable(cause)
+    }
 }

@@ -75,7 +75,7 @@ pub(crate) mod fixtures {
     pub(super) async fn ended_badly(queue: Arc<dyn Queue>) -> Vec<(JobId, String)> {
         let ended = queue.remote().unwrap().ended(100).await.unwrap();
         let error = |ended: Ended| match ended.end {
-            End::Dead { error } => Some((ended.id, error)),
+            End::Dead { error } => Some((ended.id, error.into())),
             End::Done | End::Cancelled => None,
         };
         ended.into_iter().filter_map(error).collect()
@@ -166,7 +166,7 @@ async fn a_dead_job_can_be_retried_or_discarded() {
     let (again, never) = (t.job(), t.job());
     t.queue.push(vec![again.clone(), never.clone()]).await.unwrap();
     t.fetch(2).await;
-    let dead = || Outcome::Dead { error: "broken".to_owned() };
+    let dead = || Outcome::Dead { error: "broken".into() };
     t.queue.settle("w", vec![(again.id, dead()), (never.id, dead())]).await.unwrap();
     let mut conn = t.database.db().conn().await.unwrap();
     let now = t.clock.now();
@@ -192,11 +192,11 @@ async fn every_failed_attempt_is_remembered_through_a_retry_by_hand() {
     t.queue.push(vec![job.clone()]).await.unwrap();
     t.fetch(1).await;
     let at = t.clock.now();
-    t.queue.settle("w", vec![(job.id, Outcome::Retry { at, error: "the first".to_owned() })]).await.unwrap();
+    t.queue.settle("w", vec![(job.id, Outcome::Retry { at, error: "the first".into() })]).await.unwrap();
     t.fetch(1).await;
     t.clock.advance(Duration::from_mins(1));
     t.fetch(1).await;
-    t.queue.settle("w", vec![(job.id, Outcome::Retry { at, error: "x".repeat(5000) })]).await.unwrap();
+    t.queue.settle("w", vec![(job.id, Outcome::Retry { at, error: "x".repeat(5000).into() })]).await.unwrap();
     let mut conn = t.database.db().conn().await.unwrap();
     assert!(admin::retry(&mut conn, job.id, t.clock.now()).await.unwrap());
     t.fetch(1).await;
@@ -207,7 +207,7 @@ async fn every_failed_attempt_is_remembered_through_a_retry_by_hand() {
         errors.as_array().unwrap().iter().map(|error| (&error["attempt"], &error["worker"])).collect();
     assert_eq!(told, [(&json!(1), &json!("w")), (&json!(2), &json!("w")), (&json!(3), &json!("w"))]);
     assert_eq!(
-        (&errors[0]["error"], errors[2]["error"].as_str().unwrap().len()),
+        (&errors[0]["error"], errors[2]["error"].as_str().unwrap().chars().count()),
         (&json!("the first"), 2000)
     );
     assert!(errors[1]["error"].as_str().unwrap().contains("vanished"));
@@ -247,7 +247,7 @@ async fn finished_jobs_are_forgotten_by_age() {
         ended.extend([done.id, dead.id]);
         t.queue.push(vec![done.clone(), dead.clone()]).await.unwrap();
         t.fetch(2).await;
-        let outcomes = vec![(done.id, Outcome::Done), (dead.id, Outcome::Dead { error: String::new() })];
+        let outcomes = vec![(done.id, Outcome::Done), (dead.id, Outcome::Dead { error: "".into() })];
         t.queue.settle("w", outcomes).await.unwrap();
         history::make_days(&mut conn, t.clock.now()).await.unwrap();
         t.clock.advance(day);

@@ -250,7 +250,7 @@ impl Bench {
 }
 
 fn outcome(how: How, now: Time) -> Outcome {
-    let error = "the tool broke".to_owned();
+    let error = "the tool broke".into();
     match how {
         How::Done => Outcome::Done,
         How::Retry(seconds) => Outcome::Retry { at: now + Duration::from_secs(seconds), error },

@@ -13,7 +13,7 @@ use tenon_core::{
     ids::JobId,
     ports::{
         clock::Clock,
-        queue::{Beat, NewJob, Outcome, Queue},
+        queue::{Beat, NewJob, Outcome, Queue, QueueError},
     },
 };
 use tenon_db::{Db, DbConfig};
@@ -27,7 +27,7 @@ async fn what_is_exhausted_leaves_nothing_behind_and_blocks_nobody() {
     let (dies, next) = (NewJob { max_attempts: 1, ..t.job() }, t.job());
     t.queue.push(vec![dies.clone(), next.clone()]).await.unwrap();
     assert_eq!(t.fetch(1).await, [dies.id]);
-    let retry = Outcome::Retry { at: t.clock.now(), error: "broken".to_owned() };
+    let retry = Outcome::Retry { at: t.clock.now(), error: "broken".into() };
     t.queue.settle("w", vec![(dies.id, retry)]).await.unwrap();
     assert_eq!(t.fetch(1).await, [next.id]);
     t.queue.settle("w", vec![(next.id, Outcome::Done)]).await.unwrap();
@@ -113,6 +113,19 @@ async fn a_payload_keeps_what_a_jsonb_would_not() {
     t.queue.push(vec![odd.clone()]).await.unwrap();
     let fetched = t.queue.fetch("w", &["default".to_owned()], 1, LEASE).await.unwrap();
     assert_eq!(fetched[0].payload.to_string(), odd.payload.to_string());
+}
+
+#[tokio::test]
+async fn a_value_that_the_database_refuses_is_told_from_a_database_that_is_away() {
+    let t = Test::new().await;
+    let job = t.job();
+    t.queue.push(vec![job.clone()]).await.unwrap();
+    t.fetch(1).await;
+    let check = "ALTER TABLE sqlxmq.mq_ended ADD CHECK (error <> 'poison')";
+    t.connection().await.execute(check).await.unwrap();
+    let dead = Outcome::Dead { error: "poison".into() };
+    let settled = t.queue.settle("w", vec![(job.id, dead)]).await;
+    assert!(matches!(settled, Err(QueueError::Refused(_))), "{settled:?}");
 }
 
 #[tokio::test]

@@ -272,7 +272,7 @@ impl Queue for BrokenQueue {
     async fn settle(&self, worker: &str, mut outcomes: Vec<(JobId, Outcome)>) -> Result<(), QueueError> {
         for (_, outcome) in &mut outcomes {
             if self.1 == QueueSabotage::CountsReleased && *outcome == Outcome::Released {
-                *outcome = Outcome::Retry { at: chrono::DateTime::UNIX_EPOCH, error: String::new() };
+                *outcome = Outcome::Retry { at: chrono::DateTime::UNIX_EPOCH, error: "".into() };
             }
         }
         let worker = if self.1 == QueueSabotage::SettlesForAnybody { "anybody" } else { worker };

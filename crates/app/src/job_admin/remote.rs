@@ -56,7 +56,7 @@ fn tell(row: &mut JobRow, seen: Seen) {
     row.error = seen.error;
     row.cancel_asked = seen.cancel_asked;
     row.progress = seen.progress.as_ref().map(|progress| i16::from(progress.percent));
-    row.progress_note = seen.progress.and_then(|progress| progress.note);
+    row.progress_note = seen.progress.and_then(|progress| progress.note).map(Into::into);
 }
 
 /// Makes a dead job wait again.

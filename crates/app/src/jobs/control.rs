@@ -77,7 +77,7 @@ mod tests {
         let heard = Arc::new(Notify::new());
         let control = Control::ringing(heard.clone());
         assert_eq!(control.take_progress(), None);
-        let half = Progress { percent: 50, note: Some("half of it".to_owned()) };
+        let half = Progress { percent: 50, note: Some("half of it".into()) };
         control.report(half.clone());
         assert!(heard.notified().now_or_never().is_some());
         assert_eq!((control.take_progress(), control.take_progress()), (Some(half), None));

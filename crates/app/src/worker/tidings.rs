@@ -85,7 +85,7 @@ impl Tidings {
         if self.has_room_for(job.id) {
             let news = self.jobs.entry(job.id).or_insert_with(|| News::of(job));
             news.progress = Some(progress.percent);
-            news.progress_note.clone_from(&progress.note);
+            news.progress_note = progress.note.as_ref().map(ToString::to_string);
             self.owners.extend(owner.map(|owner| (job.id, owner)));
         }
     }
@@ -102,7 +102,7 @@ impl Tidings {
                 Outcome::Cancelled => ("cancelled", None),
             };
             state.clone_into(&mut news.state);
-            news.error = error.cloned();
+            news.error = error.map(ToString::to_string);
             self.owners.extend(owner.map(|owner| (job.id, owner)));
         }
     }

@@ -94,6 +94,8 @@ pub(crate) enum Mood {
     IsAway,
     /// Refuses it for good.
     Refuses,
+    /// Refuses it for good, with what no database keeps.
+    Garbles,
     /// Falls over.
     Panics,
 }
@@ -145,6 +147,7 @@ impl Mailer for Post {
                 self.door.acquire().await.unwrap().forget();
             }
             Mood::IsAway => return Err(MailError::Transient("connection refused".into())),
+            Mood::Garbles => return Err(MailError::Permanent("550 no\0such\u{202e} user\r\n".into())),
             Mood::Refuses => return Err(MailError::Permanent("550 no such user".into())),
             Mood::Panics => panic!("the post fell over"),
         }

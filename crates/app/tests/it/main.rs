@@ -12,6 +12,7 @@ mod purge;
 mod queue_move;
 mod relay;
 mod scheduler;
+mod settling;
 mod soak;
 mod tidings;
 mod toil;

@@ -103,7 +103,7 @@ async fn moves_whole(t: &Test, from: &str, to: &str) {
     t.enqueue(&a, &[failed.clone(), first.clone(), delayed.clone()]).await;
     assert_eq!(fetch(&a, 1).await, [failed.id]);
     let at: Time = t.house.clock.now() + LEASE;
-    let outcome = Outcome::Retry { at, error: "not yet".to_owned() };
+    let outcome = Outcome::Retry { at, error: "not yet".into() };
     a.settle("w", vec![(failed.id, outcome)]).await.unwrap();
 
     let moved = t.shift(&a, &b).await.unwrap();

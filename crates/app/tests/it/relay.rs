@@ -275,7 +275,7 @@ async fn administrators_see_and_change_jobs_of_a_queue_elsewhere() {
     let refused = job_admin::run_now(app, System, hurried.id).await.unwrap_err();
     assert_eq!(code(&refused), "job-not-waiting");
 
-    let dead = Outcome::Dead { error: "broken".to_owned() };
+    let dead = Outcome::Dead { error: "broken".into() };
     house.queue.settle("w", vec![(hurried.id, dead)]).await.unwrap();
     relay::collect_ended(app).await.unwrap();
     house.post.becomes(Mood::Takes);

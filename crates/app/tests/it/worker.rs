@@ -114,7 +114,7 @@ async fn a_refused_mail_is_dead_at_once() {
     let house = House::new().await;
     house.post.becomes(Mood::Refuses);
     house.queue.push(vec![note(&house)]).await.unwrap();
-    let error = "the mail was refused: 550 no such user".to_owned();
+    let error = "the mail was refused: 550 no such user".into();
     assert_eq!(outcomes(&house).await, [Outcome::Dead { error }]);
     assert_eq!(house.queue.dead().len(), 1);
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use self::remote::{End, Ended, Remote, Seen, SeenState};
-use crate::{BoxError, Time, ids::JobId};
+use crate::{BoxError, Time, ids::JobId, outside::OutsideText};
 
 /// Payloads are at most this long, in bytes of JSON.
 pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
@@ -89,12 +89,12 @@ pub enum Outcome {
         /// Not before.
         at: Time,
         /// Why it failed.
-        error: String,
+        error: OutsideText,
     },
     /// Kept for an administrator, with its error.
     Dead {
         /// Why it failed.
-        error: String,
+        error: OutsideText,
     },
     /// Handed back untried: the attempt is not counted.
     Released,
@@ -115,7 +115,7 @@ pub struct Progress {
     /// 0 to 100.
     pub percent: u8,
     /// What it is at.
-    pub note: Option<String>,
+    pub note: Option<OutsideText>,
 }
 
 /// A sign of life for a job that a worker holds.
@@ -185,6 +185,9 @@ pub enum QueueError {
     /// The queue cannot do this, as its [`Capabilities`] say.
     #[error("this queue does not support {0}")]
     Unsupported(&'static str),
+    /// The queue is there and does not take what it was given; nothing of it was taken, and trying again will not help.
+    #[error("the queue refuses what it was given")]
+    Refused(#[source] BoxError),
     /// Worth trying again.
     #[error("the queue is not available")]
     Unavailable(#[source] BoxError),

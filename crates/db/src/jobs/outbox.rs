@@ -5,6 +5,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tenon_core::{
     Time,
     ids::JobId,
+    outside::OutsideText,
     ports::queue::{End, Ended, NewJob},
 };
 use uuid::Uuid;
@@ -68,10 +69,10 @@ pub async fn recall(conn: &mut AsyncPgConnection, jobs: &[JobId]) -> Result<usiz
 }
 
 /// Keeps a job from the queue, which refuses it for this reason.
-pub async fn refuse(conn: &mut AsyncPgConnection, job: JobId, reason: &str) -> Result<()> {
+pub async fn refuse(conn: &mut AsyncPgConnection, job: JobId, reason: &OutsideText) -> Result<()> {
     sql("UPDATE outbox SET refusal = $2 WHERE id = $1")
         .bind::<st::Uuid, _>(job.uuid())
-        .bind::<st::Text, _>(reason)
+        .bind::<st::Text, _>(reason.as_str())
         .execute(conn)
         .await?;
     Ok(())

@@ -72,8 +72,9 @@ pub use self::{
         higher_priority_comes_first_among_the_ready,
     },
     outcomes::{
-        a_retry_is_not_early_and_counts, dead_is_kept_with_its_error_and_never_redelivered,
-        exhausted_is_dead_with_its_error, released_is_ready_at_once_and_not_counted,
+        a_retry_is_not_early_and_counts, an_error_of_any_characters_is_kept_with_the_rest_of_its_batch,
+        dead_is_kept_with_its_error_and_never_redelivered, exhausted_is_dead_with_its_error,
+        released_is_ready_at_once_and_not_counted,
     },
     remote::{
         a_job_can_be_looked_at, a_moved_job_keeps_its_attempts, a_queue_is_in_the_database_or_remote,
@@ -106,6 +107,7 @@ laws!(
         exhausted_is_dead_with_its_error,
         dead_is_kept_with_its_error_and_never_redelivered,
         released_is_ready_at_once_and_not_counted,
+        an_error_of_any_characters_is_kept_with_the_rest_of_its_batch,
         a_vanished_worker_gives_its_job_back,
         a_job_that_loses_its_workers_is_dead,
         a_renewed_lease_lasts_and_is_told,

@@ -55,7 +55,7 @@ struct Lease {
 impl Jobs {
     pub(super) fn dead(&self) -> Vec<(JobId, String)> {
         let error = |ended: &Ended| match &ended.end {
-            End::Dead { error } => Some((ended.id, error.clone())),
+            End::Dead { error } => Some((ended.id, error.to_string())),
             End::Done | End::Cancelled => None,
         };
         self.ended.values().filter_map(error).collect()
@@ -182,7 +182,7 @@ impl Jobs {
     fn seen(&self, id: JobId) -> Option<Seen> {
         if let Some(ended) = self.ended_at.get(&id).and_then(|place| self.ended.get(place)) {
             let error = match &ended.end {
-                End::Dead { error } => Some(error.clone()),
+                End::Dead { error } => Some(error.to_string()),
                 End::Done | End::Cancelled => None,
             };
             return Some(Seen {
@@ -298,7 +298,7 @@ impl Jobs {
             Outcome::Retry { error, .. } if job.attempts >= job.new.max_attempts => End::Dead { error },
             Outcome::Retry { at, error } => {
                 job.new.run_at = at;
-                job.error = Some(error);
+                job.error = Some(error.into());
                 return self.queue_up(id);
             }
             Outcome::Released => {
@@ -333,7 +333,7 @@ impl Jobs {
             if job.cancel_asked {
                 self.finish(id, End::Cancelled, now);
             } else if job.attempts >= job.new.max_attempts || job.lost_workers >= MAX_LOST_WORKERS {
-                self.finish(id, End::Dead { error: LOST_WORKER.to_owned() }, now);
+                self.finish(id, End::Dead { error: LOST_WORKER.into() }, now);
             } else {
                 job.error = Some(LOST_WORKER.to_owned());
                 self.queue_up(id);

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 
 use super::{Progress, QueueError};
-use crate::{Time, ids::JobId};
+use crate::{Time, ids::JobId, outside::OutsideText};
 
 /// What such a queue knows of a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +51,7 @@ pub enum End {
     /// Given up.
     Dead {
         /// Why.
-        error: String,
+        error: OutsideText,
     },
     /// Somebody asked for it.
     Cancelled,

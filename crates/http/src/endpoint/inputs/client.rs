@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use salvo::{Depot, Request, http::header};
-use tenon_core::sessions::ClientInfo;
+use tenon_core::{outside, sessions::ClientInfo};
 
 use crate::{
     endpoint::{Input, OpDoc},
@@ -16,7 +16,7 @@ use crate::{
 pub struct Client {
     /// The address; none over a unix socket without a proxy.
     pub address: Option<IpAddr>,
-    /// `User-Agent`, at most 256 characters, without control characters.
+    /// `User-Agent`, at most 256 characters, cleaned.
     pub user_agent: Option<String>,
 }
 
@@ -35,7 +35,7 @@ impl Input for Client {
         let user_agent = req.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {
             address: Frame::of(depot)?.settings.trusted_proxies.client(req),
-            user_agent: user_agent.map(|text| text.chars().filter(|c| !c.is_control()).take(256).collect()),
+            user_agent: user_agent.map(|text| outside::clean(text, 256)),
         })
     }
     fn describe(_: &mut OpDoc) {}

@@ -49,7 +49,7 @@ pub async fn a_job_asked_to_end_is_not_tried_again(f: Fixture) {
     if !f.queue.capabilities().cancel {
         return;
     }
-    let retry = Outcome::Retry { at: f.clock.now(), error: "cut short".to_owned() };
+    let retry = Outcome::Retry { at: f.clock.now(), error: "cut short".into() };
     for outcome in [Some(Outcome::Cancelled), Some(retry), Some(Outcome::Released), None] {
         let new = job(&f);
         push(&f, [new.clone()]).await;

@@ -28,7 +28,7 @@ pub async fn while_one_waits_another_of_its_key_is_not_added(f: Fixture) {
     f.clock.advance(Duration::from_mins(5));
     assert_eq!(ids(&fetch(&f, "w", 10).await), [first.id]);
     let at = f.clock.now() + Duration::from_mins(5);
-    settle(&f, "w", first.id, Outcome::Retry { at, error: "not yet".to_owned() }).await;
+    settle(&f, "w", first.id, Outcome::Retry { at, error: "not yet".into() }).await;
     assert_eq!(f.queue.push(vec![keyed(&f, "k")]).await.unwrap(), [first.id]);
     assert_eq!(fetch(&f, "w", 10).await, []);
 }

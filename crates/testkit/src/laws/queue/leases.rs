@@ -57,7 +57,7 @@ pub async fn a_worker_that_lost_its_hold_changes_nothing(f: Fixture) {
     fetch(&f, "slow", 1).await;
     f.clock.advance(LEASE + Duration::from_secs(1));
     assert_eq!(fetch(&f, "w", 1).await.len(), 1);
-    for outcome in [Outcome::Done, Outcome::Released, Outcome::Dead { error: "late".to_owned() }] {
+    for outcome in [Outcome::Done, Outcome::Released, Outcome::Dead { error: "late".into() }] {
         settle(&f, "slow", new.id, outcome).await;
     }
     assert_eq!(fetch(&f, "v", 1).await, []);

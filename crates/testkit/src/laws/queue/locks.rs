@@ -39,7 +39,7 @@ pub async fn a_lock_passes_on_however_its_job_ends(f: Fixture) {
     let jobs = [locked(&f, "l"), locked(&f, "l"), locked(&f, "l"), last_try, locked(&f, "l")];
     push(&f, jobs.clone()).await;
     for (job, outcome) in
-        [(&jobs[0], Outcome::Dead { error: "broken".to_owned() }), (&jobs[1], Outcome::Cancelled)]
+        [(&jobs[0], Outcome::Dead { error: "broken".into() }), (&jobs[1], Outcome::Cancelled)]
     {
         assert_eq!(ids(&fetch(&f, "w", 10).await), [job.id]);
         settle(&f, "w", job.id, outcome).await;
@@ -64,7 +64,7 @@ pub async fn a_lock_keeps_others_out_while_its_job_is_retried(f: Fixture) {
     push(&f, [first.clone(), second.clone()]).await;
     fetch(&f, "w", 10).await;
     let at = f.clock.now() + Duration::from_mins(5);
-    settle(&f, "w", first.id, Outcome::Retry { at, error: "not yet".to_owned() }).await;
+    settle(&f, "w", first.id, Outcome::Retry { at, error: "not yet".into() }).await;
     assert_eq!(fetch(&f, "w", 10).await, []);
     f.clock.advance(Duration::from_mins(5));
     assert_eq!(ids(&fetch(&f, "w", 10).await), [first.id]);

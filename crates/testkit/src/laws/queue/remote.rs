@@ -24,7 +24,7 @@ pub async fn a_moved_job_keeps_its_attempts(f: Fixture) {
     for attempt in [4, 5] {
         let fetched = fetch(&f, "w", 1).await;
         assert_eq!((ids(&fetched), fetched[0].attempt), (vec![moved.id], attempt));
-        settle(&f, "w", moved.id, Outcome::Retry { at: f.clock.now(), error: "broken".to_owned() }).await;
+        settle(&f, "w", moved.id, Outcome::Retry { at: f.clock.now(), error: "broken".into() }).await;
     }
     assert_eq!((f.dead)().await, [(moved.id, "broken".to_owned())]);
 }
@@ -37,13 +37,13 @@ pub async fn what_ended_is_told_until_it_is_forgotten(f: Fixture) {
     assert_eq!(fetch(&f, "w", 10).await.len(), 3);
     assert_eq!(remote.ended(10).await.unwrap(), []);
     f.clock.advance(Duration::from_secs(2));
-    let dead = Outcome::Dead { error: "broken".to_owned() };
+    let dead = Outcome::Dead { error: "broken".into() };
     for (job, outcome) in jobs.iter().zip([Outcome::Done, dead, Outcome::Cancelled]) {
         settle(&f, "w", job.id, outcome).await;
     }
     let told = remote.ended(10).await.unwrap();
     let ends: Vec<(JobId, &End)> = told.iter().map(|ended| (ended.id, &ended.end)).collect();
-    let dead = End::Dead { error: "broken".to_owned() };
+    let dead = End::Dead { error: "broken".into() };
     assert_eq!(ends, [(jobs[0].id, &End::Done), (jobs[1].id, &dead), (jobs[2].id, &End::Cancelled)]);
     let now = f.clock.now();
     for ended in &told {
@@ -84,7 +84,7 @@ pub async fn a_job_can_be_looked_at(f: Fixture) {
     push(&f, [running.clone(), failed.clone(), done.clone(), delayed.clone()]).await;
     assert_eq!(fetch(&f, "w", 10).await.len(), 3);
     let at = f.clock.now() + Duration::from_mins(5);
-    settle(&f, "w", failed.id, Outcome::Retry { at, error: "not yet".to_owned() }).await;
+    settle(&f, "w", failed.id, Outcome::Retry { at, error: "not yet".into() }).await;
     settle(&f, "w", done.id, Outcome::Done).await;
     let unknown = job(&f).id;
     let asked = [running.id, failed.id, done.id, delayed.id, unknown];
