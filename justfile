@@ -97,6 +97,17 @@ fuzz examples="20":
         --suppress-health-check all --exclude-operation-id delete_me \
         --exclude-path-regex 'events|me/sessions|sign-out|me/password'
 
+# Try situations from the lives of comparable systems on the running program, from outside; words choose among them
+cases *words:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [ -z "${TENON:-}" ]; then
+        cargo build --quiet --bin tenon
+        TENON=$(realpath "${CARGO_TARGET_DIR:-target}/debug/tenon")
+        export TENON
+    fi
+    python3 crates/server/tests/cases/run.py {{ words }}
+
 # Boot the units of the NixOS module on Debian's systemd and run tests of vm-tests/: all, or those that are named (as root)
 vm *names:
     cargo build --quiet --bin tenon
