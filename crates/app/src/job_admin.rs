@@ -4,11 +4,14 @@
 
 mod remote;
 
+use std::collections::BTreeSet;
+
 use tenon_core::{
     Error, Result, Time,
     ids::JobId,
+    jobs::QUEUES,
     page::{Items, Page},
-    ports::queue::{Cancel, QueueError, is_queue_name},
+    ports::queue::{Cancel, QueueError},
 };
 use tenon_db::{
     Connection,
@@ -21,7 +24,7 @@ pub use tenon_db::jobs::{
     figures::{Counts, QueueFigures},
 };
 
-use crate::{App, scheduler::Schedule, users::Operator};
+use crate::{App, names, scheduler::Schedule, users::Operator};
 
 /// Something done regularly, and when.
 #[derive(Debug, Clone)]
@@ -45,6 +48,13 @@ pub async fn list(
 ) -> Result<Items<Job, Uuid>> {
     let mut conn = app.read().await?;
     operator.check(app, &mut conn).await?;
+    if filter.queue.is_some() || filter.name.is_some() {
+        let there_are = measure(&mut conn, app.now()).await?;
+        let of =
+            |pointer: &'static str| move |e: Error| Error::invalid(pointer, "unknown-name", e.to_string());
+        filter.queue.iter().try_for_each(|queue| check_queue(&there_are, queue)).map_err(of("queue"))?;
+        filter.name.iter().try_for_each(|name| check_kind(app, &there_are, name)).map_err(of("name"))?;
+    }
     let after = page.after.map(JobId::from);
     let Some(there) = app.queue.remote() else {
         let rows = admin::list(&mut conn, filter, after, page.fetch()).await?;
@@ -141,15 +151,32 @@ pub async fn cancel(app: &App, operator: Operator<'_>, id: JobId) -> Result<Job>
 
 /// Pauses a queue, so that nothing of it is handed out, or resumes it.
 pub async fn pause(app: &App, operator: Operator<'_>, queue: &str, paused: bool) -> Result<()> {
-    operator.check(app, &mut *app.read().await?).await?;
-    if !is_queue_name(queue) {
-        return Err(Error::NotFound("queue"));
-    }
+    let mut conn = app.read().await?;
+    operator.check(app, &mut conn).await?;
+    check_queue(&measure(&mut conn, app.now()).await?, queue)?;
+    drop(conn);
     if app.queue.remote().is_none() {
         return app.queue.pause(queue, paused).await.map_err(refused);
     }
     let correlation_id = operator.correlation_id();
     app.write(&[], correlation_id, async |tx| remote::pause(app, tx, queue, paused).await).await
+}
+
+/// Refuses a queue that no job goes to, none is in, and that is not paused.
+fn check_queue(there_are: &[QueueFigures], queue: &str) -> Result<()> {
+    let busy = there_are.iter().map(|figures| figures.queue.as_str());
+    let known: BTreeSet<&str> = QUEUES.into_iter().chain(busy).collect();
+    names::check("queue", queue, &known.into_iter().collect::<Vec<_>>())
+}
+
+/// Refuses what is no kind of job, here or of those that there are.
+fn check_kind(app: &App, there_are: &[QueueFigures], name: &str) -> Result<()> {
+    let there = there_are.iter().flat_map(|figures| &figures.names).map(|(name, _)| name.as_str());
+    let mut known: Vec<&str> = app.handlers.names().collect();
+    known.extend(there);
+    known.sort_unstable();
+    known.dedup();
+    names::check("job", name, &known)
 }
 
 /// Every queue that has a job, alive or dead, or is paused.
@@ -211,7 +238,9 @@ pub async fn schedules(app: &App, operator: Operator<'_>) -> Result<Vec<Schedule
 /// Enqueues the job of a schedule now, besides its ticks.
 pub async fn run_schedule(app: &App, operator: Operator<'_>, name: &str) -> Result<JobId> {
     operator.check(app, &mut *app.read().await?).await?;
-    let schedule = app.settings.schedules.find(name).ok_or(Error::NotFound("schedule"))?;
+    let schedules = &app.settings.schedules;
+    names::check("schedule", name, &schedules.iter().map(Schedule::name).collect::<Vec<_>>())?;
+    let schedule = schedules.find(name).ok_or(Error::NotFound("schedule"))?;
     let id = app.id();
     app.write(&[], operator.correlation_id(), async |tx| {
         operator.enter(tx).await?;

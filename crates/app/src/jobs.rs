@@ -7,6 +7,7 @@ mod control;
 mod link_invitations;
 mod purge_expired;
 mod send_mail;
+mod shorten_ranks;
 mod sweep_blobs;
 
 use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
@@ -15,7 +16,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use tenon_core::{
     BoxError, Error,
     ids::JobId,
-    jobs::{Job, LinkInvitations, PurgeExpired, SendMail, SweepBlobs},
+    jobs::{Job, LinkInvitations, PurgeExpired, SendMail, ShortenRanks, SweepBlobs},
     outside::OutsideText,
     ports::{
         blob::BlobError,
@@ -128,6 +129,11 @@ impl Handlers {
         self
     }
 
+    /// The kinds of jobs.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|handler| handler.name)
+    }
+
     fn find(&self, name: &str) -> Option<&Handler> {
         self.0.iter().find(|handler| handler.name == name)
     }
@@ -139,8 +145,13 @@ struct Handler {
     run: for<'a> fn(Context<'a>, serde_json::Value) -> BoxFuture<'a, Result<(), Failure>>,
 }
 
-const HANDLERS: [Handler; 4] =
-    [handler::<SendMail>(), handler::<PurgeExpired>(), handler::<SweepBlobs>(), handler::<LinkInvitations>()];
+const HANDLERS: [Handler; 5] = [
+    handler::<SendMail>(),
+    handler::<PurgeExpired>(),
+    handler::<SweepBlobs>(),
+    handler::<ShortenRanks>(),
+    handler::<LinkInvitations>(),
+];
 
 const fn handler<J: Handle>() -> Handler {
     Handler {

@@ -8,7 +8,6 @@ use tenon_core::{
     ids::{ProjectId, StatusId, StoryId, WorkflowId},
     page::{Items, Page, TimeKey},
     permissions::ProjectPermission as P,
-    rank,
     stories::{Anchor, NewStory, Story, StoryPatch, StoryRef, StorySummary, Touch},
 };
 use tenon_db::{
@@ -19,6 +18,7 @@ use tenon_db::{
 use crate::{
     App, Tx,
     access::{self, ProjectAccess},
+    ranks::{self, Places},
 };
 
 pub use tenon_db::stories::Filter;
@@ -34,7 +34,7 @@ pub async fn create(app: &App, caller: &Caller, project: ProjectId, new: NewStor
         access.allow(P::CreateStory)?;
         let now = tx.now();
         let workflow = workflow_of(tx.conn(), project, new.status_id).await?;
-        let last = rows::last_rank(tx.conn(), new.status_id).await?;
+        let place = ranks::places(tx, project, new.status_id, Anchor::Last, &[]).await?.ranks.swap_remove(0);
         let story = Story {
             id: app.id(),
             project_id: project,
@@ -44,7 +44,7 @@ pub async fn create(app: &App, caller: &Caller, project: ProjectId, new: NewStor
             description: new.description.clone(),
             workflow_id: workflow,
             status_id: new.status_id,
-            rank: rank::after(last.as_deref()),
+            rank: place,
             version: 1,
             created_by: Some(access.person.as_ref()),
             created_at: now,
@@ -256,11 +256,13 @@ pub(crate) async fn place(
     let workflow = tenon_db::statuses::workflow_of(tx.conn(), project, status).await?.ok_or_else(|| {
         Error::invalid(pointer, "unknown-status", "There is no such column in this project.")
     })?;
-    let ids: Vec<uuid::Uuid> = moving.iter().map(|s| s.id.uuid()).collect();
-    let (low, high) = gap(tx, status, anchor, &ids).await?;
-    let ranks = rank::spread(low.as_deref(), high.as_deref(), moving.len());
+    let ids: Vec<StoryId> = moving.iter().map(|s| s.id).collect();
+    let Places { ranks, rewritten } = ranks::places(tx, project, status, anchor, &ids).await?;
     let mut moved = Vec::with_capacity(moving.len());
     for (mut story, rank) in moving.into_iter().zip(ranks) {
+        if let Some(rank) = rewritten.get(&story.id) {
+            story.rank.clone_from(rank);
+        }
         let before = place_of(&story);
         (story.workflow_id, story.status_id, story.rank) = (workflow, status, rank);
         story.version += 1;
@@ -279,22 +281,6 @@ pub(crate) async fn place(
         moved.iter().map(|s| Place { id: s.id, workflow, status, rank: s.rank.clone() }).collect();
     rows::update_places(tx.conn(), &places, by.id, now).await?;
     Ok(moved)
-}
-
-async fn gap(
-    tx: &mut Tx<'_>,
-    status: StatusId,
-    anchor: Anchor,
-    moving: &[uuid::Uuid],
-) -> Result<(Option<String>, Option<String>)> {
-    let (number, before, pointer) = match anchor {
-        Anchor::Last => return Ok((rows::last_rank(tx.conn(), status).await?, None)),
-        Anchor::Before(number) => (number, true, "/before"),
-        Anchor::After(number) => (number, false, "/after"),
-    };
-    rows::gap(tx.conn(), status, number, before, moving)
-        .await?
-        .ok_or_else(|| Error::invalid(pointer, "unknown-anchor", "There is no such story in that column."))
 }
 
 async fn change_text(tx: &mut Tx<'_>, by: &Person, story: &mut Story, patch: &StoryPatch) -> Result<()> {

@@ -161,6 +161,8 @@ kinds! {
     StatusUpdated = "status.updated", BOARD;
     /// A board's columns were put in another order.
     StatusReordered = "status.reordered", BOARD;
+    /// Stories of a column got other ranks, in the same order; their versions stay.
+    StatusReranked = "status.reranked", STORY;
     /// A column went.
     StatusDeleted = "status.deleted", BOARD;
     /// A story was written.

@@ -28,6 +28,9 @@ pub enum Error {
     /// Absent, or not the caller's to see: the two are never told apart.
     #[error("{0} not found")]
     NotFound(&'static str),
+    /// There is nothing of that name, and the sentence names what there is: only for those who may know.
+    #[error("{0}")]
+    UnknownName(String),
     /// No credential, or one that is expired, revoked or unknown.
     #[error("not authenticated")]
     Unauthenticated,

@@ -137,6 +137,14 @@ impl Job for SweepBlobs {
     const NAME: &'static str = "sweep_blobs";
 }
 
+/// Gives the stories of columns with long ranks new ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShortenRanks {}
+
+impl Job for ShortenRanks {
+    const NAME: &'static str = "shorten_ranks";
+}
+
 /// Tells the people behind a newly verified address of the invitations that wait for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkInvitations {

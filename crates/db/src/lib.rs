@@ -29,6 +29,7 @@ pub mod project_members;
 pub mod project_roles;
 pub mod projects;
 pub mod purge;
+pub mod ranks;
 pub mod schedules;
 pub mod schema;
 pub mod sessions;

@@ -219,64 +219,6 @@ pub struct Filter {
     pub workflows: Vec<WorkflowId>,
 }
 
-/// The rank of the last story of a column.
-pub async fn last_rank(conn: &mut AsyncPgConnection, status: StatusId) -> Result<Option<String>> {
-    Ok(stories::table
-        .filter(stories::status_id.eq(status.uuid()))
-        .filter(stories::deleted_at.is_null())
-        .order((stories::rank.desc(), stories::id.desc()))
-        .select(stories::rank)
-        .first(conn)
-        .await
-        .optional()?)
-}
-
-/// The ranks between which stories go that are put right before (or after) the story with this number, leaving out
-/// the stories `moving`. None when that story is not in the column.
-pub async fn gap(
-    conn: &mut AsyncPgConnection,
-    status: StatusId,
-    number: i64,
-    before: bool,
-    moving: &[Uuid],
-) -> Result<Option<(Option<String>, Option<String>)>> {
-    let anchor: Option<(String, Uuid)> = stories::table
-        .filter(stories::status_id.eq(status.uuid()))
-        .filter(stories::number.eq(number))
-        .filter(stories::deleted_at.is_null())
-        .select((stories::rank, stories::id))
-        .first(conn)
-        .await
-        .optional()?;
-    let Some((rank, id)) = anchor else { return Ok(None) };
-    let row = |text: &'static str| {
-        sql(text)
-            .bind::<st::Uuid, _>(status.uuid())
-            .bind::<st::Text, _>(rank.clone())
-            .bind::<st::Uuid, _>(id)
-            .bind::<st::Array<st::Uuid>, _>(moving.to_vec())
-    };
-    let neighbour: Vec<RankRow> = if before {
-        row("SELECT rank FROM stories WHERE status_id = $1 AND deleted_at IS NULL AND (rank, id) < ($2 COLLATE \"C\", $3) AND id <> ALL($4)
-             ORDER BY rank DESC, id DESC LIMIT 1")
-            .load(conn)
-            .await?
-    } else {
-        row("SELECT rank FROM stories WHERE status_id = $1 AND deleted_at IS NULL AND (rank, id) > ($2 COLLATE \"C\", $3) AND id <> ALL($4)
-             ORDER BY rank, id LIMIT 1")
-            .load(conn)
-            .await?
-    };
-    let neighbour = neighbour.into_iter().next().map(|r| r.rank);
-    Ok(Some(if before { (neighbour, Some(rank)) } else { (Some(rank), neighbour) }))
-}
-
-#[derive(QueryableByName)]
-#[diesel(table_name = stories)]
-struct RankRow {
-    rank: String,
-}
-
 /// Writes a story's title and description, those that are given, and its new version.
 pub async fn update_text(
     conn: &mut AsyncPgConnection,

@@ -275,6 +275,11 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::NotFound(what) => Self::not_found(what),
+            Error::UnknownName(detail) => Self::new(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                if detail.ends_with('?') { detail } else { format!("{detail}.") },
+            ),
             Error::Unauthenticated => Self::of_status(StatusCode::UNAUTHORIZED),
             Error::Forbidden(what) => {
                 Self::new(StatusCode::FORBIDDEN, "forbidden", format!("You may not {what}."))

@@ -366,7 +366,10 @@ fn seen((id, is_ended, worker, attempts, run_at, started_at, error): SeenRow) ->
 fn unavailable(e: impl Into<BoxError>) -> QueueError {
     let cause: BoxError = e.into();
     // A value in it, by the class of its SQLSTATE: data exceptions and violated constraints.
-    let code = cause.downcast_ref::<sqlx::Error>().and_then(|e| e.as_database_error()).and_then(|e| e.code());
+    let code = cause
+        .downcast_ref::<sqlx::Error>()
+        .and_then(sqlx::Error::as_database_error)
+        .and_then(sqlx::error::DatabaseError::code);
     if code.is_some_and(|code| code.starts_with("22") || code.starts_with("23")) {
         QueueError::Refused(cause)
     } else {

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use tenon_core::{
     Error, Result, Time,
     ids::JobId,
-    jobs::{Job, PurgeExpired, SweepBlobs},
+    jobs::{Job, PurgeExpired, ShortenRanks, SweepBlobs},
     users::Timezone,
 };
 
@@ -21,7 +21,7 @@ struct Declared {
 }
 
 /// Everything done regularly, and when unless it is configured.
-const DECLARED: [Declared; 2] = [
+const DECLARED: [Declared; 3] = [
     Declared {
         name: PurgeExpired::NAME,
         meaning: "what has ended is removed (sessions, links, the trash, finished jobs)",
@@ -33,6 +33,12 @@ const DECLARED: [Declared; 2] = [
         meaning: "stored files that nothing knows of are removed",
         cron: "15 3 * * *",
         enqueue: |tx, options| tx.enqueue_with(&SweepBlobs {}, options),
+    },
+    Declared {
+        name: ShortenRanks::NAME,
+        meaning: "stories whose ranks grew long get short ones, in the same order",
+        cron: "45 3 * * *",
+        enqueue: |tx, options| tx.enqueue_with(&ShortenRanks {}, options),
     },
 ];
 

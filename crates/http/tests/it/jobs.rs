@@ -119,7 +119,17 @@ async fn a_paused_queue_keeps_its_jobs() {
     );
     root.post("/queues/default/resume").await.expect(204);
     assert_eq!(app.run_jobs().await, 1);
-    root.post("/queues/not%20a%20queue/pause").await.refused(404, "not-found");
+    for unknown in ["nosuch", "not%20a%20queue", "a%00b"] {
+        root.post(&format!("/queues/{unknown}/pause")).await.refused(404, "not-found");
+        root.get(&format!("/jobs?queue={unknown}")).await.refused(422, "invalid");
+        root.get(&format!("/jobs?name={unknown}")).await.refused(422, "invalid");
+    }
+    let mistyped = root.post("/queues/mial/pause").await.expect(404);
+    assert_eq!(mistyped["detail"], "There is no queue mial; did you mean mail?");
+    let mistyped = root.post("/schedules/sweep_blob/run-now").await.expect(404);
+    assert_eq!(mistyped["detail"], "There is no schedule sweep_blob; did you mean sweep_blobs?");
+    root.post("/queues/mail/pause").await.expect(204);
+    root.post("/queues/mail/resume").await.expect(204);
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod ownership;
 mod pages;
 mod preconditions;
 mod projects;
+mod ranks;
 mod statements;
 mod stories;
 mod system;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use tenon_app::{
@@ -10,7 +10,7 @@ use tenon_app::{
     job_admin::{self, Counts, Filter, Job, State},
     users::Operator::System,
 };
-use tenon_core::{ids::JobId, page::Page};
+use tenon_core::{Error, ids::JobId, page::Page};
 use uuid::Uuid;
 
 use crate::{config::Config, database::Database, output::Output, wiring};
@@ -123,7 +123,12 @@ async fn execute(command: JobsCommand, app: &Arc<App>, output: &Output) -> anyho
 }
 
 async fn list(app: &App, filter: &Filter, limit: i64, output: &Output) -> anyhow::Result<()> {
-    let found = job_admin::list(app, System, filter, &Page { limit, after: None }).await?;
+    let found = match job_admin::list(app, System, filter, &Page { limit, after: None }).await {
+        Err(Error::Invalid(fields)) => {
+            bail!("{}", fields.into_iter().map(|field| field.detail).collect::<Vec<_>>().join("; "))
+        }
+        found => found?,
+    };
     let json: Vec<Value> = found.items.iter().map(view).collect();
     output.print(&json, || match found.items.len() {
         0 => "No jobs.".to_owned(),

@@ -155,6 +155,16 @@ async fn mails_go_through_sqlxmq_and_its_jobs_move_elsewhere() {
     // One that only waits can be cancelled, whatever the queue cannot do.
     let cancelled = waiting()[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(json_of(&installation, &["jobs", "cancel", &cancelled])["state"], "cancelled");
+    for (mistyped, refusal) in [
+        (["jobs", "pause", "mial"], "There is no queue mial; did you mean mail?"),
+        (["jobs", "resume", "nosuch"], "There is no queue nosuch; there are default, mail"),
+        (["jobs", "run-now", "sweep_blob"], "There is no schedule sweep_blob; did you mean sweep_blobs?"),
+        (["jobs", "list", "--name=sendmail"], "There is no job sendmail; did you mean send_mail?"),
+    ] {
+        let outcome = installation.outcome(&mistyped);
+        assert_eq!(text(&outcome.stderr), format!("tenon: {refusal}\n"));
+        assert!(!outcome.status.success());
+    }
     let paused = installation.outcome(&["jobs", "pause", "mail"]);
     assert_eq!(text(&paused.stderr), "tenon: The configured queue does not support pausing\n");
     let moved = json_of(&installation, &["queue", "move", "--from", "sqlxmq", "--to", "postgres"]);
