@@ -21,7 +21,8 @@ pub(crate) fn routes(instance: &Instance) -> Router {
     let name = escape(&instance.name);
     let start = include_str!("pages/start.html")
         .replace("{{name}}", &name)
-        .replace("{{version}}", env!("CARGO_PKG_VERSION"));
+        .replace("{{version}}", env!("CARGO_PKG_VERSION"))
+        .replace("{{url}}", &escape(&instance.public_url));
     let reference = include_str!("pages/reference.html").replace("{{name}}", &name);
     let asset = |text: &'static str, media_type| Asset::new(text.as_bytes(), media_type);
     Router::new()
@@ -33,6 +34,8 @@ pub(crate) fn routes(instance: &Instance) -> Router {
         ))
         .push(fixed("api/docs/pages.css", asset(include_str!("pages/pages.css"), "text/css; charset=utf-8")))
         .push(fixed("links.js", asset(include_str!("pages/links.js"), "text/javascript; charset=utf-8")))
+        // Browsers ask for this one unbidden.
+        .push(fixed("favicon.ico", asset(include_str!("pages/favicon.svg"), "image/svg+xml")))
         .push(fixed("favicon.svg", asset(include_str!("pages/favicon.svg"), "image/svg+xml")))
 }
 
@@ -84,6 +87,25 @@ impl Handler for Asset {
         res.status_code(StatusCode::OK);
         res.body(self.bytes.clone());
     }
+}
+
+/// Whether somebody looks at this with a browser, outside the API: they are told in a page what programs are told in JSON.
+pub(crate) fn is_looked_at(req: &Request) -> bool {
+    let accepts = req.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_html = accepts.split(',').any(|one| one.trim().split(';').next() == Some("text/html"));
+    let path = req.uri().path();
+    is_html && path != "/api" && (!path.starts_with("/api/") || path.starts_with("/api/docs"))
+}
+
+/// The page of an address at which there is nothing.
+pub(crate) fn nothing_here(instance: &Instance, res: &mut Response) {
+    let page = include_str!("pages/nothing.html").replace("{{name}}", &escape(&instance.name));
+    let headers = res.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    res.status_code(StatusCode::NOT_FOUND);
+    res.body(page);
 }
 
 fn escape(text: &str) -> String {

@@ -6,7 +6,11 @@ use futures_util::FutureExt;
 use salvo::{Depot, FlowCtrl, Handler, Request, Response, http::StatusCode};
 use tenon_core::BoxError;
 
-use crate::{frame, problem::Problem};
+use crate::{
+    frame::{self, Frame},
+    pages,
+    problem::Problem,
+};
 
 pub(super) struct Finish;
 
@@ -24,7 +28,13 @@ impl Handler for Finish {
         }
         let status = res.status_code.unwrap_or(StatusCode::OK);
         let is_error = status.is_client_error() || status.is_server_error();
-        if is_error && (res.body.is_none() || res.body.is_error()) {
+        if status == StatusCode::NOT_FOUND
+            && (res.body.is_none() || res.body.is_error())
+            && pages::is_looked_at(req)
+            && let Ok(frame) = Frame::of(depot)
+        {
+            pages::nothing_here(&frame.instance, res);
+        } else if is_error && (res.body.is_none() || res.body.is_error()) {
             Problem::of_status(status).write(&frame::correlation(depot), res);
         }
     }

@@ -3,6 +3,18 @@
 
 const API = "/api/v1";
 
+// Where a page leads on to.
+const SIGN_IN = ["/#sign-in", "How to sign in"];
+const START = ["/", "To the start page"];
+
+// Refusals after which the link opens nothing any more, whatever is typed.
+const OVER = {
+  "link-not-valid": "This link was used already, has ended, or never was. Ask whoever sent it for a new one.",
+  "already-claimed": "This instance has its administrator already; the link made them, or another did. Sign in, or ask them for an account.",
+  "not-found": "This invitation was answered already, was taken back, or has ended. Ask whoever invited you for a new one.",
+  "invitation-not-pending": "This invitation was answered already.",
+};
+
 // What each kind of link asks for, says and calls.
 const LINKS = {
   "verify-email": {
@@ -11,6 +23,7 @@ const LINKS = {
     button: "Verify my address",
     act: (token) => call("/auth/verify-email", { token }),
     done: "Your address is verified. You can sign in now.",
+    next: SIGN_IN,
   },
   "reset-password": {
     title: "Choose a new password",
@@ -19,6 +32,7 @@ const LINKS = {
     button: "Set the password",
     act: (token, values) => call("/auth/reset-password", { token, ...values }),
     done: "Your password is changed, and every session has ended. Sign in with the new one.",
+    next: SIGN_IN,
   },
   "change-email": {
     title: "Change of address",
@@ -29,7 +43,7 @@ const LINKS = {
   },
   claim: {
     title: "Become the administrator",
-    lead: "This instance has no administrator yet. The link works once.",
+    lead: "This link makes the first administrator of this instance. It works once.",
     fields: [
       ["email", "Your address", "email", "email"],
       ["full_name", "Your name", "text", "name"],
@@ -38,6 +52,7 @@ const LINKS = {
     button: "Make my account",
     act: (token, values) => call("/auth/claim", { token, ...values }),
     done: "Your account is ready, and you administer this instance.",
+    next: SIGN_IN,
   },
   invitation: {
     title: "You are invited",
@@ -59,6 +74,7 @@ const LINKS = {
       }
     },
     done: "You are in.",
+    next: SIGN_IN,
     refuse: { button: "Decline", act: (token) => call("/invitations/deny", { token }), done: "You declined the invitation." },
   },
 };
@@ -71,7 +87,8 @@ async function call(path, body, bearer) {
   const json = text ? JSON.parse(text) : null;
   if (answer.ok) return json;
   const faults = (json && json.errors) || [];
-  throw new Error(faults.map((f) => f.detail).join(" ") || (json && json.detail) || "That did not work.");
+  const error = new Error(faults.map((f) => f.detail).join(" ") || (json && json.detail) || "That did not work.");
+  throw Object.assign(error, { code: json && json.code });
 }
 
 function element(tag, properties, ...children) {
@@ -86,15 +103,24 @@ function say(form, text, isError) {
   line.className = isError ? "said wrong" : "said";
 }
 
-async function run(form, what, act, done) {
+/** Nothing is left to fill in: what became of it, and where to go from here. */
+function close(form, text, isError, next) {
+  const line = element("p", { className: isError ? "said wrong" : "said", textContent: text });
+  line.setAttribute("role", "status");
+  const ways = [next, START].filter(Boolean).map(([href, textContent]) => element("a", { href, textContent }));
+  form.replaceChildren(line, element("p", { className: "next" }, ...ways));
+  // What was used opens nothing any more; it need not stay in the address bar.
+  history.replaceState(null, "", location.pathname);
+}
+
+async function run(form, what, act, done, next) {
   const buttons = form.querySelectorAll("button");
   buttons.forEach((b) => { b.disabled = true; });
   try {
     await act();
-    form.replaceChildren(element("p", { className: "said", role: "status", textContent: done }));
-    // What was used opens nothing any more; it need not stay in the address bar.
-    history.replaceState(null, "", location.pathname);
+    close(form, done, false, next);
   } catch (error) {
+    if (Object.hasOwn(OVER, error.code)) return close(form, OVER[error.code], true, SIGN_IN);
     say(form, error.message, true);
     buttons.forEach((b) => { b.disabled = false; });
   }
@@ -121,14 +147,19 @@ function show() {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const values = Object.fromEntries(new FormData(form));
-    run(form, what, () => link.act(token, values), link.done);
+    run(form, what, () => link.act(token, values), link.done, link.next);
   });
   const main = document.querySelector("main");
   main.replaceChildren(main.querySelector("img"), element("h1", { textContent: link.title }), lead, form);
   if (link.preview) {
-    link.preview(token).then((text) => { lead.textContent = text; }, (error) => { say(form, error.message, true); });
+    link.preview(token).then((text) => { lead.textContent = text; }, (error) => {
+      if (Object.hasOwn(OVER, error.code)) close(form, OVER[error.code], true, SIGN_IN);
+      else say(form, error.message, true);
+    });
   }
 }
 
-addEventListener("hashchange", show);
+// Commands on the page name the address that it was asked for by.
+for (const place of document.querySelectorAll("[data-origin]")) place.textContent = location.origin;
+addEventListener("hashchange", () => (location.hash.startsWith("#/") ? show() : undefined));
 show();

@@ -126,6 +126,72 @@ function content(media) {
   });
 }
 
+/** A text as one word of a shell. */
+const quoted = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
+/** What a parameter is for example. */
+const sample = (one) => String(one.example !== undefined ? one.example : example(one.schema || {}));
+/** The media type and the schema of a body, JSON if it may be that. */
+const bodyOf = (op) => Object.entries((op.requestBody && op.requestBody.content) || {}).find(([type]) => type.includes("json")) || Object.entries((op.requestBody && op.requestBody.content) || {})[0];
+const isOpen = (op) => (op.security || []).length === 0 || op.security.some((one) => Object.keys(one).length === 0);
+/** Where an operation is, with what stands for its parameters. */
+function address(path, op, value) {
+  const filled = (op.parameters || []).filter((one) => one.in === "path").reduce((so, one) => so.replace(`{${one.name}}`, encodeURIComponent(value(one))), path);
+  const query = (op.parameters || []).filter((one) => one.in === "query" && value(one) !== "").map((one) => `${encodeURIComponent(one.name)}=${encodeURIComponent(value(one))}`);
+  return filled + (query.length ? `?${query.join("&")}` : "");
+}
+
+/** The operation as a line for a shell, with the token in $TOKEN. */
+function curl(path, method, op) {
+  const body = bodyOf(op);
+  const needed = (one) => (one.in === "path" || one.required ? sample(one) : "");
+  const parts = [`curl -sS ${method === "get" ? "" : `-X ${method.toUpperCase()} `}${quoted(location.origin + address(path, op, needed))}`];
+  if (!isOpen(op)) parts.push('-H "Authorization: Bearer $TOKEN"');
+  for (const one of (op.parameters || []).filter((p) => p.in === "header" && p.required)) parts.push(`-H ${quoted(`${one.name}: ${sample(one)}`)}`);
+  if (body) {
+    parts.push(`-H ${quoted(`Content-Type: ${body[0]}`)}`);
+    parts.push(body[0].includes("json") ? `-d ${quoted(JSON.stringify(example(body[1].schema)))}` : "--data-binary @file");
+  }
+  return el("pre", { tabindex: "0" }, el("code", {}, parts.join(" \\\n  ")));
+}
+
+/** A form that sends the operation, with the token of the page. */
+function attempt(path, method, op) {
+  const body = bodyOf(op);
+  if (body && !body[0].includes("json")) return null;
+  const inputs = (op.parameters || []).filter((one) => one.in !== "cookie").map((one) => [one, el("input", { value: one.in === "path" ? sample(one) : "", autocomplete: "off" })]);
+  const text = body && el("textarea", { spellcheck: "false" });
+  if (text) text.value = JSON.stringify(example(body[1].schema), null, 2);
+  const shown = el("div", { role: "status" });
+  const form = el("form.try", {}, ...inputs.map(([one, input]) => el("label", {}, one.name, input)), text ? el("label", {}, "Body", text) : null, el("button", {}, "Send"), shown);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const value = (one) => inputs.find(([other]) => other === one)[1].value;
+    const headers = {};
+    const token = document.getElementById("token").value.trim();
+    if (token) headers.Authorization = `Bearer ${token}`;
+    for (const [one, input] of inputs) if (one.in === "header" && input.value) headers[one.name] = input.value;
+    if (text) headers["Content-Type"] = body[0];
+    shown.replaceChildren(el("p.note", {}, "…"));
+    try {
+      const response = await fetch(address(path, op, value), { method: method.toUpperCase(), headers, body: text ? text.value : undefined, credentials: "omit" });
+      const received = await response.text();
+      let pretty = received;
+      try { pretty = JSON.stringify(JSON.parse(received), null, 2); } catch { /* Not everything is JSON. */ }
+      shown.replaceChildren(el("p", {}, el(`span.status.${response.ok ? "good" : "bad"}`, {}, String(response.status)), response.statusText), pretty ? el("pre", { tabindex: "0" }, el("code", {}, pretty)) : "");
+    } catch (error) {
+      shown.replaceChildren(el("p.note", {}, `No response: ${error.message}`));
+    }
+  });
+  return form;
+}
+
+/** Shown when it is opened: most are never looked at. */
+function later(label, make) {
+  const node = el("details", {}, el("summary.note", {}, label));
+  node.addEventListener("toggle", () => { if (node.open && node.children.length === 1) node.append(make()); });
+  return node;
+}
+
 function operation(path, method, op) {
   const parameters = (op.parameters || []).map((one) => field(one.name, Object.assign({ example: one.example }, one.schema), one.required, `${one.in === "path" ? "" : `In the ${one.in}. `}${one.description || ""}`));
   const open = (op.security || []).length === 0 || op.security.some((one) => Object.keys(one).length === 0);
@@ -149,6 +215,8 @@ function operation(path, method, op) {
     ...prose(op.description),
     parameters.length ? [el("h4", {}, "Parameters"), el("div.fields", {}, ...parameters)] : null,
     body ? [el("h4", {}, "Body"), ...content(body)] : null,
+    el("h4", {}, "Send it"), later("As a line for a shell", () => curl(path, method, op)),
+    body && !bodyOf(op)[0].includes("json") ? null : later("Try it", () => attempt(path, method, op)),
     el("h4", {}, "Answers"), ...answers);
 }
 

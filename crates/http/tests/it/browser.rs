@@ -66,7 +66,8 @@ async fn a_mailed_link_leads_to_a_page_that_can_use_it() {
         ("reset-password", "New password"),
         ("change-email", "I consent"),
         ("claim", "Your name"),
-        ("invitation", "Decline"),
+        // One that never was, or is over, says so at once.
+        ("invitation", "was taken back"),
     ] {
         let url = format!("http://{}/#/{page}/abc", served.address);
         let (page, console) = visit(browser.clone(), &url).await;
