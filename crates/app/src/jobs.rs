@@ -191,7 +191,7 @@ pub async fn run(app: &App, job: &LeasedJob, control: &Control) -> Outcome {
     match error {
         None => tracing::debug!(job.outcome = label, "The job has ended."),
         Some(error) if label == "retried" => {
-            tracing::warn!(%error, "The job failed and will be tried again.")
+            tracing::warn!(%error, "The job failed and will be tried again.");
         }
         Some(error) => tracing::error!(%error, "The job is dead and waits for an administrator."),
     }
