@@ -67,7 +67,7 @@ async fn hundreds_put_at_one_place_keep_ranks_short_and_every_view_good() {
     assert_ne!(again.json()["rank"], seen.json()["rank"], "it got another rank");
     assert_eq!(again.json()["version"], seen.json()["version"]);
     let moved = json!({ "title": "New", "status_id": place.columns[1] });
-    ada.patch(&place.story(4), moved).if_match(&seen.etag()).expect(200).await;
+    ada.patch(&place.story(4), moved).if_match(seen.etag()).expect(200).await;
     let first = ada.get(&place.story(1)).expect(200).await.json();
     assert_eq!(first["version"], 1, "nobody touched it");
     assert_eq!(first["moved"], Value::Null);
