@@ -35,6 +35,8 @@ pub async fn request(
     throttle::attempt(app, "email-change", new.as_str(), client).await?;
     app.write(&[Stream::Person(user.id)], &caller.correlation_id, async |tx| {
         tx.person(caller).await?;
+        // Whoever has the address: what is left of the limit does not tell.
+        throttle::may_mail_stranger(tx, user.id, new).await??;
         tenon_db::links::delete_of_user(tx.conn(), user.id, &PURPOSES).await?;
         let (old_link, new_link) = links::make_pair(tx, user.id, new).await?;
         let to_old = MailKind::ChangeEmailOld { link: old_link, new_email: new.clone() };

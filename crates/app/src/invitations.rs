@@ -11,7 +11,7 @@ use tenon_core::{
     ids::{InvitationId, UserId},
     invitations::{
         GivenRole, Invitation, InvitationStatus, Invited, InvitedTo, Invitee, MAX_PER_CALL, MAX_SENDS,
-        NewInvitation, Place, PlaceRights, link_ttl, resend_pause,
+        NewInvitation, Place, PlaceRights, RefusedInvitation, link_ttl, resend_pause,
     },
     jobs::{LinkInvitations, MailKind, SendMail},
     page::{Items, Page},
@@ -30,6 +30,7 @@ use crate::{
     App, Keys, Tx,
     access::{self, ProjectAccess, WorkspaceAccess},
     crypto, policy,
+    throttle::{self, MailRefusal},
     versions::refuse_stale,
 };
 
@@ -88,7 +89,8 @@ pub async fn get(app: &App, caller: &Caller, place: Place, id: InvitationId) -> 
 /// Invites up to 50 people by address or handle.
 ///
 /// Who is in already is counted and skipped; an invitation that is there already is opened again with the new role.
-/// Each gets a mail unless one went out a moment ago.
+/// Each gets a mail unless one went out a moment ago. Who may not be mailed for now is not invited, and told why; when
+/// that is everybody, nothing is done.
 pub async fn create(app: &App, caller: &Caller, place: Place, new: Vec<NewInvitation>) -> Result<Invited> {
     if new.is_empty() || new.len() > MAX_PER_CALL {
         let detail = format!("Invite 1 to {MAX_PER_CALL} people at once.");
@@ -110,7 +112,9 @@ pub async fn create(app: &App, caller: &Caller, place: Place, new: Vec<NewInvita
         let people: Vec<UserId> = accounts.iter().map(|a| a.person.id).collect();
         let members = rows::members_among(tx.conn(), place, &people).await?;
         let existing = rows::among(tx.conn(), place, &emails_of(&emails, &accounts), &people).await?;
-        let mut result = Invited { invitations: vec![], already_members: 0, unknown: vec![] };
+        let mut result =
+            Invited { invitations: vec![], already_members: 0, unknown: vec![], refused: vec![] };
+        let mut first_refusal = None;
         let mut saved: Vec<Stored> = vec![];
         for (index, wish) in new.iter().enumerate() {
             let (to, role_slug) = role(tx.conn(), &host, place, wish.role, index).await?;
@@ -139,12 +143,23 @@ pub async fn create(app: &App, caller: &Caller, place: Place, new: Vec<NewInvita
             });
             reopen(&mut stored, &host, to, role_slug);
             address(&mut stored, email, account, matches!(wish.invitee, Invitee::Username(_)));
+            let is_mailed = may_send(&stored.invitation, tx.now()).is_ok();
+            if is_mailed
+                && let Err(refusal) = may_mail(tx, &host, &stored, account.map(|a| a.person.id)).await?
+            {
+                result.refused.push(refused(&wish.invitee, &refusal));
+                first_refusal.get_or_insert(refusal);
+                continue;
+            }
             follow_up(tx, &mut stored, account, old)?;
-            if may_send(&stored.invitation, tx.now()).is_ok() {
+            if is_mailed {
                 send(tx, &mut stored, &host.person)?;
             }
             tx.record(place.stream(), change(&stored.invitation, old.is_none()))?;
             saved.push(stored);
+        }
+        if let Some(refusal) = first_refusal.filter(|_| result.refused.len() == new.len()) {
+            return Err(refusal.into());
         }
         rows::save(tx.conn(), &saved).await?;
         result.invitations = saved.into_iter().map(|s| s.invitation).collect();
@@ -160,6 +175,8 @@ pub async fn resend(app: &App, caller: &Caller, place: Place, id: InvitationId) 
         let mut stored = find(tx.conn(), place, id).await?;
         refuse_answered(&stored.invitation)?;
         may_send(&stored.invitation, tx.now())?;
+        let known = stored.user_id;
+        may_mail(tx, &host, &stored, known).await??;
         stored.invitation.version += 1;
         send(tx, &mut stored, &host.person)?;
         update(tx, stored).await
@@ -426,6 +443,30 @@ fn may_send(invitation: &Invitation, now: tenon_core::Time) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Whether the mail may go out. One to a member of the workspace is none to a stranger.
+async fn may_mail(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    stored: &Stored,
+    account: Option<UserId>,
+) -> Result<Result<(), MailRefusal>> {
+    let workspace = Place::Workspace(stored.invitation.to.workspace_id());
+    if let Some(person) = account
+        && !rows::members_among(tx.conn(), workspace, &[person]).await?.is_empty()
+    {
+        return Ok(Ok(()));
+    }
+    throttle::may_mail_stranger(tx, host.person.id, &stored.email).await
+}
+
+fn refused(invitee: &Invitee, refusal: &MailRefusal) -> RefusedInvitation {
+    let invitee = match invitee {
+        Invitee::Email(email) => email.as_str().to_owned(),
+        Invitee::Username(handle) => handle.as_str().to_owned(),
+    };
+    RefusedInvitation { invitee, code: refusal.code, detail: refusal.detail.clone() }
 }
 
 /// Enqueues the next mail and makes its link the one that opens.

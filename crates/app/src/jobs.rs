@@ -90,6 +90,7 @@ impl From<Error> for Failure {
         match error {
             Error::Unavailable { .. }
             | Error::RateLimited { .. }
+            | Error::LimitReached { .. }
             | Error::Stale { .. }
             | Error::Internal(_) => Self::Retry(Box::new(error)),
             _ => Self::Fatal(Box::new(error)),

@@ -42,6 +42,7 @@ pub mod sessions;
 pub mod settings;
 pub mod statuses;
 pub mod stories;
+pub mod throttle;
 pub mod tokens;
 pub mod users;
 mod versions;
@@ -50,8 +51,6 @@ pub mod workflows;
 pub mod workspace_members;
 pub mod workspaces;
 pub mod write;
-
-mod throttle;
 
 use std::sync::Arc;
 

@@ -70,7 +70,7 @@ pub fn compose(
         lang: send.lang.code(),
         name: send.name.as_deref(),
         action: Action::of(settings, keys, &send.mail),
-        mail: &send.mail,
+        mail: &without_links(&send.mail),
     };
     let render = |part: &str, page: minijinja::Value| {
         templates::render(&format!("{}/{part}.j2", send.lang.code()), page).map_err(Error::internal)
@@ -172,6 +172,64 @@ const fn name(mail: &MailKind) -> &'static str {
     }
 }
 
+/// The same mail, in which names that people chose lead nowhere: programs that show mail make links of what looks like one.
+fn without_links(mail: &MailKind) -> MailKind {
+    let mut mail = mail.clone();
+    match &mut mail {
+        MailKind::WorkspaceInvitation { workspace, inviter, .. } => {
+            for name in [workspace, inviter] {
+                *name = unlinked(name);
+            }
+        }
+        MailKind::ProjectInvitation { project, workspace, inviter, .. } => {
+            for name in [project, workspace, inviter] {
+                *name = unlinked(name);
+            }
+        }
+        _ => {}
+    }
+    mail
+}
+
+/// The words of a name; those that look like an address of the web or of mail come apart.
+fn unlinked(name: &str) -> String {
+    let words = name.split_whitespace().map(|word| {
+        if looks_like_link(word) {
+            let parts = word.split(['.', '/', ':', '@', '?', '#', '\u{3002}', '\u{ff0e}', '\u{ff61}']);
+            parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+        } else {
+            word.to_owned()
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// `https://…`, `www.…`, `mailto:…`, `name.tld`, `a@b`: generous, since what comes apart in vain stays readable.
+fn looks_like_link(word: &str) -> bool {
+    let word = word.to_lowercase();
+    let is_dot = |c: char| matches!(c, '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}');
+    let is_host = |part: &str| {
+        let mut labels = part.split(is_dot).collect::<Vec<_>>();
+        // A full stop behind a name is none of a host.
+        if labels.last().is_some_and(|label| label.is_empty()) {
+            labels.pop();
+        }
+        labels.len() > 1
+            && labels.iter().all(|label| !label.is_empty())
+            && labels
+                .last()
+                .is_some_and(|tld| tld.chars().count() > 1 && tld.chars().all(char::is_alphabetic))
+    };
+    let is_bare_address = |part: &str| part.parse::<std::net::IpAddr>().is_ok();
+    word.contains("://")
+        || word.starts_with("www.")
+        || ["mailto:", "tel:", "http:", "https:"].iter().any(|scheme| word.starts_with(scheme))
+        || word.contains('@')
+        || word
+            .split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_' || is_dot(c)))
+            .any(|part| is_host(part) || is_bare_address(part))
+}
+
 /// A header has one line, whatever people call their workspaces.
 fn one_line(text: &str) -> String {
     text.split(|c: char| c.is_whitespace() || c.is_control())
@@ -197,4 +255,35 @@ fn without_gaps(text: &str) -> String {
 fn host(public_url: &str) -> String {
     let url = url::Url::parse(public_url).ok();
     url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| "localhost".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_look_like_links_come_apart() {
+        for (name, shown) in [
+            ("Win at https://evil.example/pay?x=1 now", "Win at https evil example pay x=1 now"),
+            ("evil.example", "evil example"),
+            ("(www.evil.example)", "(www evil example)"),
+            ("EVIL.EXAMPLE/pay", "EVIL EXAMPLE pay"),
+            ("call 192.0.2.1", "call 192 0 2 1"),
+            ("ada@evil.example", "ada evil example"),
+            ("evil\u{3002}example", "evil example"),
+        ] {
+            assert_eq!(unlinked(name), shown, "{name}");
+        }
+        for name in [
+            "Engine",
+            "Ada M. Lovelace Jr.",
+            "Release 1.2",
+            "Q3/Q4: plans",
+            "C#",
+            "e.g. this",
+            "Research & Co.",
+        ] {
+            assert_eq!(unlinked(name), name);
+        }
+    }
 }

@@ -137,8 +137,9 @@ pub(crate) async fn prove(
     in_session(&person)?;
     let account = tenon_db::users::account(&mut conn, person.id).await?.ok_or(Error::Unauthenticated)?;
     drop(conn);
-    throttle::attempt(app, "password", &person.id.to_string(), client).await?;
+    let proof = throttle::Proof::begin(app, &person.id.to_string(), client).await?;
     if passwords::verify(app, password.expose(), account.password_hash.as_deref()).await? {
+        proof.give_back().await;
         Ok(account)
     } else {
         Err(wrong_password(pointer))

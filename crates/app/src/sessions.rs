@@ -33,10 +33,28 @@ pub struct SignIn {
 }
 
 /// Begins a session. An unknown account and a wrong password get the same answer after the same work; that an
-/// account is not active is told only to whoever knows its password.
+/// account is not active is told only to whoever knows its password. Only failures count.
 pub async fn sign_in(app: &App, wish: &SignIn, correlation_id: &str) -> Result<(User, TokenPair)> {
-    throttle::attempt(app, "sign-in", &wish.login.trim().to_lowercase(), &wish.client).await?;
     let account = find(app, &wish.login).await?;
+    let name = match &account {
+        // One account, whether it is called by address or by handle.
+        Some(account) => account.user.id.to_string(),
+        None => wish.login.trim().to_lowercase(),
+    };
+    let proof = throttle::Proof::begin(app, &name, &wish.client).await?;
+    let outcome = enter(app, wish, account, correlation_id).await;
+    if !matches!(outcome, Err(Error::Unauthenticated)) {
+        proof.give_back().await;
+    }
+    outcome
+}
+
+async fn enter(
+    app: &App,
+    wish: &SignIn,
+    account: Option<Account>,
+    correlation_id: &str,
+) -> Result<(User, TokenPair)> {
     let hash = account.as_ref().and_then(|a| a.password_hash.clone());
     let right = passwords::verify(app, wish.password.expose(), hash.as_deref()).await?;
     let Some(account) = account.filter(|_| right) else { return Err(Error::Unauthenticated) };

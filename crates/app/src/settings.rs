@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tenon_core::accounts::Registration;
 
-use crate::scheduler::Schedules;
+use crate::{scheduler::Schedules, throttle::Limits};
 
 /// Choices with a default each.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Settings {
     pub refresh_token_ttl: Duration,
     /// How long a rotated refresh token is still taken for a lost answer rather than for theft.
     pub refresh_grace: Duration,
+    /// How often strangers may try things, and people may cause mail.
+    pub limits: Limits,
     /// Largest attachment, in bytes.
     pub attachment_bytes: u64,
     /// Most boards in a project.
@@ -61,6 +63,7 @@ impl Default for Settings {
             access_token_ttl: Duration::from_mins(15),
             refresh_token_ttl: DAY * 30,
             refresh_grace: Duration::from_secs(10),
+            limits: Limits::default(),
             attachment_bytes: 100 * 1024 * 1024,
             workflows_per_project: 8,
             statuses_per_workflow: 50,

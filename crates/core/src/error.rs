@@ -66,6 +66,16 @@ pub enum Error {
         /// When to come back.
         retry_after: Duration,
     },
+    /// Over a limit that can be named; nothing was done.
+    #[error("{detail}")]
+    LimitReached {
+        /// Stable kebab-case word.
+        code: &'static str,
+        /// A sentence that says which limit, for people.
+        detail: String,
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// More bytes than allowed.
     #[error("larger than the {limit} bytes allowed")]
     TooLarge {

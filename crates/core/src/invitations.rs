@@ -274,4 +274,17 @@ pub struct Invited {
     pub already_members: usize,
     /// Handles that nobody has.
     pub unknown: Vec<String>,
+    /// People who were not invited, as their mail may not go out now.
+    pub refused: Vec<RefusedInvitation>,
+}
+
+/// Somebody who was not invited, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedInvitation {
+    /// Address or handle, as it was given.
+    pub invitee: String,
+    /// Stable kebab-case word.
+    pub code: &'static str,
+    /// A sentence that says why, and when to try again.
+    pub detail: String,
 }

@@ -106,6 +106,17 @@ pub async fn knows_device(conn: &mut AsyncPgConnection, user: UserId, user_agent
     Ok(row.is_some())
 }
 
+/// How many accounts have begun a session at exactly this client address since then.
+pub async fn accounts_at(conn: &mut AsyncPgConnection, address: &str, since: Time) -> Result<i64> {
+    let accounts = sessions::table
+        .filter(sessions::address.eq(address))
+        .filter(sessions::created_at.gt(since))
+        .select(diesel::dsl::count(sessions::user_id).aggregate_distinct())
+        .first(conn)
+        .await?;
+    Ok(accounts)
+}
+
 /// Removes a login that was nobody's.
 pub async fn forget(conn: &mut AsyncPgConnection, id: SessionId) -> Result<()> {
     diesel::delete(sessions::table.find(id.uuid())).execute(conn).await?;

@@ -217,7 +217,13 @@ impl Op {
         self.problem(409, &format!("A rule refuses; `code` is {}.", codes.join(" or ")))
     }
 
-    /// An attempt to prove who one is: draws from a narrow budget per client address, too.
+    /// A secret is shown: failures draw from a narrow limit per client address, too.
+    pub fn proof(&mut self) -> &mut Self {
+        self.operation.budgeting = Budgeting::Proof;
+        self.secret()
+    }
+
+    /// A stranger may cause mail: draws from a narrow limit per client address, too.
     pub fn login(&mut self) -> &mut Self {
         self.operation.budgeting = Budgeting::Login;
         self.secret()

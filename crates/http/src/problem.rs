@@ -296,6 +296,9 @@ impl From<Error> for Problem {
                 "Too many requests; try again later.",
             )
             .with_retry_after(retry_after),
+            Error::LimitReached { code, detail, retry_after } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).with_retry_after(retry_after)
+            }
             Error::TooLarge { limit } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",

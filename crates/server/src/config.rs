@@ -337,8 +337,36 @@ pub(crate) struct RateLimits {
     pub(crate) session: Rate,
     /// With a personal access token, per token.
     pub(crate) token: Rate,
-    /// Signing in, signing up, resetting a password: per address and per account.
+    /// Asking for mail without being signed in (signing up, a new password), per client address; and failures to show a
+    /// secret of a mailed link, an invitation or a session. Signing in has limits of its own.
     pub(crate) login: Rate,
+    /// Failed sign-ins at one account from one client address. One that succeeds does not count.
+    pub(crate) sign_in_pair: Rate,
+    /// Failed sign-ins at one account from all addresses. Beyond it nobody is locked out: each sign-in at the account is
+    /// delayed by `sign_in_account_delay`.
+    pub(crate) sign_in_account: Rate,
+    /// By how much.
+    pub(crate) sign_in_account_delay: Span,
+    /// Failed sign-ins from one client address, at any account.
+    pub(crate) sign_in_address: Rate,
+    /// So many more for each account that has signed in from that address in the last 30 days: an office shares one.
+    pub(crate) sign_in_address_per_account: u32,
+    /// Asking for one kind of mail without being signed in, for one email address from one client address.
+    pub(crate) request_pair: Rate,
+    /// The same for all email addresses from one client address.
+    pub(crate) request_address: Rate,
+    /// Mails of one kind to one address that somebody asked for who is not signed in.
+    pub(crate) request_mails: Rate,
+    /// Mails of one person to people who are not members yet: invitations, and changes of the email address.
+    pub(crate) mail_sender: Rate,
+    /// The same of an account younger than `new_sender_age`. Administrators of the instance are never new.
+    pub(crate) mail_new_sender: Rate,
+    /// How long an account is new.
+    pub(crate) new_sender_age: Span,
+    /// Mails of all people of this instance to people who are not members yet.
+    pub(crate) mail_instance: Rate,
+    /// Such mails to one address, over all workspaces and senders.
+    pub(crate) mail_recipient: Rate,
 }
 
 impl Default for RateLimits {
@@ -348,6 +376,19 @@ impl Default for RateLimits {
             session: Rate::per_minute(1200),
             token: Rate::per_minute(1200),
             login: Rate::per_minute(10),
+            sign_in_pair: Rate::per(10, Span::minutes(15)),
+            sign_in_account: Rate::per(50, Span::minutes(60)),
+            sign_in_account_delay: Span::seconds(2),
+            sign_in_address: Rate::per(100, Span::minutes(15)),
+            sign_in_address_per_account: 10,
+            request_pair: Rate::per(10, Span::minutes(15)),
+            request_address: Rate::per(100, Span::minutes(15)),
+            request_mails: Rate::per(5, Span::minutes(60)),
+            mail_sender: Rate::per(250, Span::days(1)),
+            mail_new_sender: Rate::per(50, Span::days(1)),
+            new_sender_age: Span::days(3),
+            mail_instance: Rate::per(1000, Span::minutes(60)),
+            mail_recipient: Rate::per(10, Span::days(1)),
         }
     }
 }

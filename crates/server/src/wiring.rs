@@ -6,7 +6,7 @@ use anyhow::Context;
 use tenon_adapters::{
     blob, bus, cache, clock::SystemClock, limiter, mail, queue, randomness::SystemRandomness,
 };
-use tenon_app::{App, Keys, Parts, Settings, settings::PasswordCost};
+use tenon_app::{App, Keys, Parts, Settings, settings::PasswordCost, throttle};
 use tenon_core::ports::{bus::Bus, cache::Cache, clock::Clock, limiter::Limiter};
 use tenon_db::Db;
 use tenon_http::{
@@ -15,7 +15,7 @@ use tenon_http::{
 };
 
 use crate::{
-    config::{Config, Network},
+    config::{Config, Network, RateLimits},
     keys,
 };
 
@@ -82,6 +82,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
         access_token_ttl: config.auth.access_token_ttl.duration(),
         refresh_token_ttl: config.auth.refresh_token_ttl.duration(),
         refresh_grace: config.auth.refresh_grace.duration(),
+        limits: limits(&config.rate_limits),
         attachment_bytes: config.limits.attachment_bytes.bytes(),
         workflows_per_project: most(config.limits.workflows_per_project)?,
         statuses_per_workflow: most(config.limits.statuses_per_workflow)?,
@@ -92,6 +93,24 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
         schedules: config.scheduler.schedules.settings(),
         password_cost: PasswordCost::Standard,
     })
+}
+
+fn limits(rates: &RateLimits) -> throttle::Limits {
+    throttle::Limits {
+        sign_in_pair: rates.sign_in_pair.into(),
+        sign_in_account: rates.sign_in_account.into(),
+        sign_in_account_delay: rates.sign_in_account_delay.duration(),
+        sign_in_address: rates.sign_in_address.into(),
+        sign_in_address_per_account: rates.sign_in_address_per_account,
+        request_pair: rates.request_pair.into(),
+        request_address: rates.request_address.into(),
+        request_mails: rates.request_mails.into(),
+        mail_sender: rates.mail_sender.into(),
+        mail_new_sender: rates.mail_new_sender.into(),
+        new_sender_age: rates.new_sender_age.duration(),
+        mail_instance: rates.mail_instance.into(),
+        mail_recipient: rates.mail_recipient.into(),
+    }
 }
 
 /// How the HTTP face behaves.

@@ -52,18 +52,18 @@ pub(super) fn mount(api: &mut Api) {
         .describe("Answers the same whether the address waits to be verified or not.");
     group
         .op("verify_email", Post, "/auth/verify-email", "Verify one's address", verify)
-        .login()
+        .proof()
         .describe("Takes the token of the mailed link. The account can sign in from then on.")
         .conflicts(LINK_CODES);
     group
         .op("sign_in", Post, "/auth/sign-in", "Sign in", sign_in)
-        .login()
+        .secret()
         .describe(SIGN_IN)
         .problem(401, "No such account, or another password.")
         .conflicts(&["email-not-verified", "account-deactivated"]);
     group
         .op("refresh_session", Post, "/auth/refresh", "Get a new pair of tokens", refresh)
-        .login()
+        .proof()
         .describe(REFRESH)
         .problem(401, "The refresh token is unknown, ended, revoked or was exchanged before.");
     group
@@ -81,17 +81,17 @@ pub(super) fn mount(api: &mut Api) {
         .describe("Mails a link to the address, if it has an account. Answers the same if not.");
     group
         .op("reset_password", Post, "/auth/reset-password", "Choose a new password", reset)
-        .login()
+        .proof()
         .describe("Takes the token of the mailed link. Every session of the account ends.")
         .conflicts(LINK_CODES);
     group
         .op("confirm_email_change", Post, "/auth/change-email", "Consent to a change of address", change_email)
-        .login()
+        .proof()
         .describe("Takes the token of a link mailed to the old or the new address. The address changes with the second consent.")
         .conflicts(&["link-not-valid", "email-taken"]);
     group
         .op("claim_instance", Post, "/auth/claim", "Become the first administrator", claim)
-        .login()
+        .proof()
         .describe("Takes the token that the instance showed when it started without an administrator.")
         .conflicts(&["link-not-valid", "already-claimed", "username-taken", "email-taken"]);
 }

@@ -7,7 +7,9 @@ use tenon_core::{
     Error, Result,
     emails::Email,
     ids::InvitationId,
-    invitations::{GivenRole, Invitation, InvitationStatus, Invited, Invitee, NewInvitation, Place},
+    invitations::{
+        GivenRole, Invitation, InvitationStatus, Invited, Invitee, NewInvitation, Place, RefusedInvitation,
+    },
     users::Username,
 };
 use utoipa::{IntoParams, ToSchema};
@@ -228,6 +230,31 @@ pub(crate) struct InvitedView {
     /// Handles that nobody has.
     #[schema(example = json!(["babage"]))]
     unknown_usernames: Vec<String>,
+    /// People who were not invited, since a limit of mails to people who are not members was reached.
+    refused: Vec<RefusedView>,
+}
+
+/// Somebody who was not invited.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RefusedInvitation)]
+pub(crate) struct RefusedView {
+    /// Address or handle, as it was given.
+    #[schema(example = "charles@example.org")]
+    invitee: String,
+    /// A stable kebab-case word: `mail-limit-sender`, `mail-limit-instance` or `mail-limit-recipient`.
+    #[schema(example = "mail-limit-recipient")]
+    code: String,
+    /// A sentence that says why, and when to try again.
+    #[schema(
+        example = "This address gets 5 mails in 24 hours of this kind, from all workspaces together. Try again in 3 hours."
+    )]
+    detail: String,
+}
+
+impl From<RefusedInvitation> for RefusedView {
+    fn from(RefusedInvitation { invitee, code, detail }: RefusedInvitation) -> Self {
+        Self { invitee, code: code.to_owned(), detail }
+    }
 }
 
 impl From<Invited> for InvitedView {
@@ -236,6 +263,7 @@ impl From<Invited> for InvitedView {
             invitations: invited.invitations.into_iter().map(Into::into).collect(),
             already_members: invited.already_members,
             unknown_usernames: invited.unknown,
+            refused: invited.refused.into_iter().map(Into::into).collect(),
         }
     }
 }

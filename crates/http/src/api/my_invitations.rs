@@ -41,7 +41,7 @@ pub(super) fn mount(api: &mut Api) {
         .describe("Anybody who holds the link may ask; it takes no account. Nothing changes.")
         .problem(404, GONE)
         .conflicts(&["invitation-withdrawn"])
-        .login();
+        .proof();
     group
         .op(
             "accept_invitation_link",
@@ -53,7 +53,7 @@ pub(super) fn mount(api: &mut Api) {
         .describe("The link works once. It proves that its address is yours to read, be it that of your account or not.")
         .problem(404, GONE)
         .conflicts(&["invitation-not-pending", "invitation-withdrawn", "invitation-of-another", "project-archived"])
-        .login();
+        .proof();
     group
         .op(
             "deny_invitation_link",
@@ -65,7 +65,7 @@ pub(super) fn mount(api: &mut Api) {
         .describe("It takes no account to say no.")
         .problem(404, GONE)
         .conflicts(&["invitation-withdrawn"])
-        .login();
+        .proof();
 }
 
 /// What a mailed link is about.

@@ -47,7 +47,8 @@ pub(super) fn mount(api: &mut Api) {
         .describe(
             "Up to 50 at once, each by address or by handle. Who is in already is counted and skipped; an invitation that is there already is opened \
              again with the new role. Each gets a mail with a link that works once and for four days, but at most one mail in ten minutes and ten in all. \
-             You can give only permissions that you hold yourself, and only owners invite owners. An invitation ends with your right to send it.",
+             Who may not be mailed for now, by the limits of mails to people who are not members, is not invited and named under `refused`; \
+             when that is everybody, it is 429. You can give only permissions that you hold yourself, and only owners invite owners. An invitation ends with your right to send it.",
         )
         .permission("create_modify_member");
     group

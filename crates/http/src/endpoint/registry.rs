@@ -13,8 +13,10 @@ use crate::problem::Problem;
 pub enum Budgeting {
     /// The caller's own: anonymous, session or token.
     Usual,
-    /// Besides that, the narrow one of attempts to sign in, per client address.
+    /// Besides that, the narrow one of attempts, per client address.
     Login,
+    /// The same, but only attempts that fail count.
+    Proof,
     /// None: probes.
     Free,
 }

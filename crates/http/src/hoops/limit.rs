@@ -1,6 +1,7 @@
 //! Budgets of calls (draft-ietf-httpapi-ratelimit-headers).
 //!
-//! A call is counted once, before the endpoint runs; one that is refused is not counted. A limiter that is
+//! A call is counted once, before the endpoint runs; one that is refused is not counted, and where only failures count,
+//! one that succeeded is given back. What the use-cases counted meanwhile is shown with it. A limiter that is
 //! away lets everybody through: it protects the service and must not be what takes it down.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -9,6 +10,7 @@ use salvo::{
     Depot, FlowCtrl, Handler, Request, Response,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
 };
+use tenon_app::throttle::{self, Observed};
 use tenon_core::{
     Error,
     callers::Credential,
@@ -87,6 +89,15 @@ impl Limit {
             }
         }
     }
+
+    /// What was no failure does not count.
+    async fn give_back(&self, purse: &Purse, shown: &mut Shown) {
+        let answer =
+            tokio::time::timeout(PATIENCE, self.frame.limiter.give_back(&purse.key, purse.budget)).await;
+        if let Ok(Ok(())) = answer {
+            shown.give_back(purse.class);
+        }
+    }
 }
 
 #[salvo::async_trait]
@@ -107,14 +118,14 @@ impl Handler for Limit {
         }
         let presented = presented.unwrap_or(Presented::Nothing);
         let mut purses = Vec::with_capacity(2);
-        if budgeting == Budgeting::Login {
+        if matches!(budgeting, Budgeting::Login | Budgeting::Proof) {
             purses.push(Purse::login(frame, address));
         }
         purses.push(Purse::of(frame, presented, address));
         let mut shown = Shown::default();
         for purse in &purses {
             let Some(verdict) = self.draw(purse).await else { continue };
-            shown.add(purse, verdict);
+            shown.add(purse.class, purse.budget, verdict, true);
             if !verdict.allowed {
                 refuse(purse, verdict, depot, res);
                 shown.write(res.headers_mut());
@@ -122,14 +133,20 @@ impl Handler for Limit {
                 return;
             }
         }
-        ctrl.call_next(req, depot, res).await;
+        let ((), counted) = throttle::observing(ctrl.call_next(req, depot, res)).await;
+        if budgeting == Budgeting::Proof && res.status_code.is_none_or(|status| status.is_success()) {
+            self.give_back(&purses[0], &mut shown).await;
+        }
+        for observed in &counted {
+            shown.add_observed(observed);
+        }
         // Anybody can make up tokens, each with a budget of its own: those that are no good are
         // counted where they come from.
         let made_up = res.status_code == Some(StatusCode::UNAUTHORIZED) && presented != Presented::Nothing;
         if made_up {
             let purse = Purse::anonymous(frame, address);
             if let Some(verdict) = self.draw(&purse).await {
-                shown.add(&purse, verdict);
+                shown.add(purse.class, purse.budget, verdict, true);
                 if !verdict.allowed {
                     refuse(&purse, verdict, depot, res);
                 }
@@ -147,32 +164,43 @@ fn refuse(purse: &Purse, verdict: Verdict, depot: &Depot, res: &mut Response) {
 
 /// What the headers say.
 #[derive(Default)]
-struct Shown {
-    policies: Vec<String>,
-    states: Vec<String>,
-    /// Limit, remaining and reset of the tightest.
-    tightest: Option<(u32, u32, u64)>,
-}
+struct Shown(Vec<(&'static str, Budget, Verdict, bool)>);
 
 impl Shown {
-    fn add(&mut self, purse: &Purse, verdict: Verdict) {
-        let Budget { calls, window } = purse.budget;
-        let reset = verdict.reset_after.as_secs() + u64::from(verdict.reset_after.subsec_nanos() > 0);
-        self.policies.push(format!("\"{}\";q={calls};w={}", purse.class, window.as_secs()));
-        self.states.push(format!("\"{}\";r={};t={reset}", purse.class, verdict.remaining));
-        if self.tightest.is_none_or(|(_, remaining, _)| verdict.remaining < remaining) {
-            self.tightest = Some((calls, verdict.remaining, reset));
+    fn add(&mut self, class: &'static str, budget: Budget, verdict: Verdict, refuses: bool) {
+        self.0.push((class, budget, verdict, refuses));
+    }
+
+    fn give_back(&mut self, class: &str) {
+        for (_, budget, verdict, _) in self.0.iter_mut().filter(|(known, ..)| *known == class) {
+            verdict.remaining = (verdict.remaining + 1).min(budget.calls);
         }
     }
 
+    fn add_observed(&mut self, observed: &Observed) {
+        self.add(observed.class, observed.budget, observed.verdict, observed.refuses);
+    }
+
     fn write(&self, headers: &mut HeaderMap) {
-        let Some((limit, remaining, reset)) = self.tightest else { return };
+        let tightest = self.0.iter().filter(|(.., refuses)| *refuses);
+        let Some((_, budget, verdict, _)) = tightest.min_by_key(|(.., verdict, _)| verdict.remaining) else {
+            return;
+        };
+        let seconds = |verdict: &Verdict| {
+            verdict.reset_after.as_secs() + u64::from(verdict.reset_after.subsec_nanos() > 0)
+        };
+        let policy = |(class, budget, ..): &(&str, Budget, Verdict, bool)| {
+            format!("\"{class}\";q={};w={}", budget.calls, budget.window.as_secs())
+        };
+        let state = |(class, _, verdict, _): &(&str, Budget, Verdict, bool)| {
+            format!("\"{class}\";r={};t={}", verdict.remaining, seconds(verdict))
+        };
         for (name, value) in [
-            ("ratelimit-policy", self.policies.join(", ")),
-            ("ratelimit", self.states.join(", ")),
-            ("x-ratelimit-limit", limit.to_string()),
-            ("x-ratelimit-remaining", remaining.to_string()),
-            ("x-ratelimit-reset", reset.to_string()),
+            ("ratelimit-policy", self.0.iter().map(policy).collect::<Vec<_>>().join(", ")),
+            ("ratelimit", self.0.iter().map(state).collect::<Vec<_>>().join(", ")),
+            ("x-ratelimit-limit", budget.calls.to_string()),
+            ("x-ratelimit-remaining", verdict.remaining.to_string()),
+            ("x-ratelimit-reset", seconds(verdict).to_string()),
         ] {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.insert(HeaderName::from_static(name), value);

@@ -230,6 +230,69 @@ async fn l05_a_stranger_cannot_lock_a_victim_out_nor_find_out_who_is_here() {
 }
 
 #[tokio::test]
+async fn right_passwords_do_not_count() {
+    let app = TestApp::new().await;
+    app.account("ada", false).await;
+    let nobody = app.anonymous();
+    for _ in 0..20 {
+        nobody.post("/auth/sign-in").json(sign_in("ada")).from("192.0.2.66").await.expect(200);
+    }
+    // The handle and the address are one account.
+    for n in 0..10 {
+        let login = if n % 2 == 0 { "ada" } else { "ada@example.org" };
+        let body = json!({ "login": login, "password": "wrong wrong wrong" });
+        assert_eq!(nobody.post("/auth/sign-in").json(body).from("192.0.2.66").await.status, 401);
+    }
+    let refused = nobody.post("/auth/sign-in").json(sign_in("ada")).from("192.0.2.66").await;
+    assert_eq!(refused.status, 429);
+    let policy = refused.header("ratelimit-policy");
+    assert!(policy.contains(r#""sign-in-pair";q=10;w=900"#), "{policy}");
+    assert!(
+        refused.header("ratelimit").contains(r#""sign-in-pair";r=0;t=900"#),
+        "{}",
+        refused.header("ratelimit")
+    );
+}
+
+#[tokio::test]
+async fn an_office_is_not_shut_out_by_the_mistakes_of_some() {
+    let app = TestApp::with(|settings| settings.limits.sign_in_address.calls = 3).await;
+    for name in ["ada", "grace"] {
+        app.account(name, false).await;
+    }
+    let nobody = app.anonymous();
+    let attempt = |login: String, password: &str| {
+        nobody.post("/auth/sign-in").json(json!({ "login": login, "password": password })).from("192.0.2.66")
+    };
+    attempt("ada".to_owned(), PASSWORD).await.expect(200);
+    // 3, and 10 more for the one account that has signed in from there.
+    for n in 0..13 {
+        assert_eq!(attempt(format!("nobody{n}"), "wrong wrong wrong").await.status, 401);
+    }
+    attempt("nobody".to_owned(), "wrong wrong wrong").await.refused(429, "rate-limited");
+}
+
+#[tokio::test]
+async fn failures_from_everywhere_slow_an_account_and_do_not_lock_it() {
+    let delay = std::time::Duration::from_millis(300);
+    let app = TestApp::with(|settings| {
+        settings.limits.sign_in_account.calls = 5;
+        settings.limits.sign_in_account_delay = delay;
+    })
+    .await;
+    app.account("ada", false).await;
+    let nobody = app.anonymous();
+    for n in 0..5 {
+        let body = json!({ "login": "ada", "password": "wrong wrong wrong" });
+        let answer = nobody.post("/auth/sign-in").json(body).from(&format!("192.0.2.{}", n + 10)).await;
+        assert_eq!(answer.status, 401);
+    }
+    let began = std::time::Instant::now();
+    nobody.post("/auth/sign-in").json(sign_in("ada")).from("192.0.2.200").await.expect(200);
+    assert!(began.elapsed() >= delay);
+}
+
+#[tokio::test]
 async fn l06_a_forged_forwarding_header_gives_no_fresh_attempts() {
     let app = TestApp::new().await;
     app.account("ada", false).await;

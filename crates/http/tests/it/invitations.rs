@@ -296,3 +296,51 @@ async fn l10_an_address_that_is_not_verified_gets_nothing() {
     let log = person.get("/me/changes").expect(200).await.json();
     assert!(log["items"].as_array().unwrap().iter().any(|c| c["kind"] == "invitation.received"));
 }
+
+#[tokio::test]
+async fn mails_to_people_who_are_not_members_are_limited_by_sender_and_said_so() {
+    let app = TestApp::with(|settings| settings.limits.mail_new_sender.calls = 3).await;
+    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
+    let place = app.project_of(&ada).await;
+    let wish = |i: usize| json!({ "email": format!("p{i}@example.org"), "role": "member" });
+    let wishes = json!({ "invitations": (0..5).map(wish).collect::<Vec<_>>() });
+    let invited = ada.post(&workspace(&place, "/invitations"), wishes).expect(200).await.json();
+    assert_eq!(invited["invitations"].as_array().unwrap().len(), 3);
+    let refused = &invited["refused"];
+    assert_eq!(
+        (&refused[0]["invitee"], &refused[1]["invitee"]),
+        (&json!("p3@example.org"), &json!("p4@example.org"))
+    );
+    assert_eq!(refused[0]["code"], "mail-limit-sender");
+    assert_eq!(
+        refused[0]["detail"],
+        "A new account may send 3 mails in 24 hours to people who are not members yet. Try again in 24 hours."
+    );
+    // When nobody can be invited, nothing is done.
+    let wishes = json!({ "invitations": [wish(5)] });
+    let refused = ada.post(&workspace(&place, "/invitations"), wishes).expect(429).await;
+    assert_eq!(refused.problem().1, "mail-limit-sender");
+    app.run_jobs().await;
+    assert_eq!(app.mails_to("p2@example.org").len(), 1);
+    assert!(app.mails_to("p3@example.org").is_empty());
+    // Somebody else's limit is their own.
+    let other = app.project_of(&bob).await;
+    invite_to_workspace(&bob, &other, "p3@example.org", "member").await;
+}
+
+#[tokio::test]
+async fn an_address_gets_so_many_mails_over_all_workspaces() {
+    let app = TestApp::with(|settings| settings.limits.mail_recipient.calls = 2).await;
+    for n in 0..3 {
+        let host = app.user(&format!("host{n}")).await;
+        let place = app.project_of(&host).await;
+        let wishes = json!({ "invitations": [{ "email": "victim@example.org", "role": "member" }] });
+        let status = if n < 2 { 200 } else { 429 };
+        let answer = host.post(&workspace(&place, "/invitations"), wishes).expect(status).await;
+        if n == 2 {
+            assert_eq!(answer.problem().1, "mail-limit-recipient");
+        }
+    }
+    app.run_jobs().await;
+    assert_eq!(app.mails_to("victim@example.org").len(), 2);
+}

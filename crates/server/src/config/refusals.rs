@@ -1,11 +1,15 @@
 //! What is well-formed and still refused.
 
+use std::time::Duration;
+
 use tenon_adapters::blob;
 use url::Url;
 
 use super::{Config, ConfigError, Environment};
 
 const SHORTEST_TOKEN: usize = 16;
+/// The longest that a sign-in may be slowed.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
 /// Says everything that cannot stand, in any environment and in production.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -46,6 +50,12 @@ fn always(config: &Config, problems: &mut Vec<String>) {
     }
     if config.worker.concurrency == 0 {
         problems.push("worker.concurrency must be at least 1".to_owned());
+    }
+    if config.rate_limits.sign_in_account_delay.duration() > LONGEST_DELAY {
+        problems.push(format!(
+            "rate_limits.sign_in_account_delay must be at most {} s: requests would end before it",
+            LONGEST_DELAY.as_secs()
+        ));
     }
     backups(config, problems);
     for (position, key) in config.auth.signing_keys.iter().enumerate() {

@@ -59,8 +59,11 @@ impl From<Rate> for Budget {
 }
 
 impl Rate {
+    pub(crate) const fn per(calls: u32, window: Span) -> Self {
+        Self { calls, window }
+    }
     pub(crate) const fn per_minute(calls: u32) -> Self {
-        Self { calls, window: Span::minutes(1) }
+        Self::per(calls, Span::minutes(1))
     }
 }
 
