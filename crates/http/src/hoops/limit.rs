@@ -133,7 +133,7 @@ impl Handler for Limit {
                 return;
             }
         }
-        let ((), counted) = throttle::observing(ctrl.call_next(req, depot, res)).await;
+        let (_, counted) = throttle::observing(ctrl.call_next(req, depot, res)).await;
         if budgeting == Budgeting::Proof && res.status_code.is_none_or(|status| status.is_success()) {
             self.give_back(&purses[0], &mut shown).await;
         }

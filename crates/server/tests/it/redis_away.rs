@@ -11,6 +11,7 @@ use crate::{
     processes::{get, until},
 };
 
+const PASSWORD: &str = "a long and unusual password";
 /// The longest that a request may take here. A request that waited for Redis would take longer than the quickest by the
 /// breaker's 250 ms; signing in takes the work of a password besides.
 const QUICK: Duration = Duration::from_millis(200);
@@ -82,5 +83,17 @@ async fn a_process_starts_and_works_without_redis_and_uses_it_when_it_comes() {
         unit.stop();
     }
     drop(server);
+    installation.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_right_sign_ins_in_a_row_are_let_in() {
+    let mut installation = Installation::new().await;
+    installation.set("TENON__SERVER__LISTEN", "127.0.0.1:0");
+    installation.person("ada", &[]);
+    let serve = installation.start(&["serve"]);
+    let statuses: Vec<u16> = (0..20).map(|_| attempt(&serve, PASSWORD)).collect();
+    assert_eq!(statuses, [200; 20]);
+    serve.stop();
     installation.end().await;
 }
