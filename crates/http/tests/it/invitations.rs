@@ -326,6 +326,8 @@ async fn mails_to_people_who_are_not_members_are_limited_by_sender_and_said_so()
     // Somebody else's limit is their own.
     let other = app.project_of(&bob).await;
     invite_to_workspace(&bob, &other, "p3@example.org", "member").await;
+    app.run_jobs().await;
+    assert_eq!(app.mails_to("p3@example.org").len(), 1);
 }
 
 #[tokio::test]
