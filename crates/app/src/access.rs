@@ -1,7 +1,7 @@
 //! Who asks, looked up with what they may do.
 
 use tenon_core::{
-    Error, Result,
+    Error, Result, Time,
     callers::{Caller, Credential, Person},
     ids::{ProjectId, StoryId, UserId, WorkspaceId},
     permissions::{ProjectPermission, WorkspacePermission},
@@ -19,6 +19,17 @@ use crate::App;
 pub async fn person(app: &App, conn: &mut Connection, caller: &Caller) -> Result<Person> {
     let known = tenon_db::access::known(conn, &caller.credential, app.now()).await?;
     in_scope(app, known.ok_or(Error::Unauthenticated)?, caller)
+}
+
+/// The caller's person, and when the credential ends by itself: for what outlives a request.
+pub async fn person_until(
+    app: &App,
+    conn: &mut Connection,
+    caller: &Caller,
+) -> Result<(Person, Option<Time>)> {
+    // In this order, so that an end that moved in between is the later one.
+    let person = person(app, conn, caller).await?;
+    Ok((person, tenon_db::access::ends_at(conn, &caller.credential).await?))
 }
 
 /// Whose credential it is, to name their stream at the start of a write; the write looks the credential up again.

@@ -8,6 +8,7 @@ use tenon_core::{
     permissions::{ProjectPermissions, WorkspacePermissions},
 };
 use tenon_db::log;
+pub use tenon_db::log::Tail;
 
 use crate::{App, access};
 
@@ -69,42 +70,42 @@ pub struct Feed {
     pub more: bool,
 }
 
+/// The most bytes of a slice of the feed, give or take its last change.
+const FEED_BYTES: i64 = 4 << 20;
+
 /// Changes of a stream after `after`. Refused with `log-truncated` when the log no longer reaches back that far.
 pub async fn read(app: &App, caller: &Caller, stream: Stream, after: i64, limit: i64) -> Result<Feed> {
     let sight = sight(app, caller, stream).await?;
-    let rows = tail(app, stream, after, limit + 1).await?;
-    let more = i64::try_from(rows.len()).unwrap_or(i64::MAX) > limit;
-    let rows: Vec<Recorded> = rows.into_iter().take(usize::try_from(limit).unwrap_or(0)).collect();
-    let seq = rows.last().map_or(after, |c| c.seq);
-    Ok(Feed { changes: rows.into_iter().filter(|c| sight.shows(c)).collect(), seq, more })
+    let Tail { head, changes } = tail(app, stream, after, limit, FEED_BYTES).await?;
+    let seq = changes.last().map_or(after, |c| c.seq);
+    Ok(Feed { changes: changes.into_iter().filter(|c| sight.shows(c)).collect(), seq, more: seq < head })
 }
 
-/// Changes of a stream after `after`, unfiltered, for the hub. Refused with `log-truncated` when the log no longer
-/// reaches back that far, or never reached that position.
-pub async fn tail(app: &App, stream: Stream, after: i64, limit: i64) -> Result<Vec<Recorded>> {
+/// Changes of a stream after `after`, unfiltered, and the position of the log at that moment. Refused with
+/// `log-truncated` when the log no longer reaches back that far, or never reached that position.
+///
+/// At most `limit` changes, and no more once `bytes` are read: people choose how long their texts are.
+pub async fn tail(app: &App, stream: Stream, after: i64, limit: i64, bytes: i64) -> Result<Tail> {
     let mut conn = app.read().await?;
-    let rows = log::after(&mut conn, stream, after, limit).await?;
-    let gap = match rows.first() {
-        Some(first) => first.seq != after + 1,
-        None => head_of(&mut conn, stream).await? != after,
+    let none = Tail { head: 0, changes: vec![] };
+    let tail = log::tail(&mut conn, stream, after, limit, bytes).await?.unwrap_or(none);
+    let is_whole = match tail.changes.first() {
+        Some(oldest) => oldest.seq == after + 1,
+        None => tail.head == after,
     };
-    if gap {
-        return Err(Error::conflict(
-            "log-truncated",
-            "The change log does not hold that position. Fetch anew and go on from there.",
-        ));
+    if is_whole {
+        return Ok(tail);
     }
-    Ok(rows)
+    Err(Error::conflict(
+        "log-truncated",
+        "The change log does not hold that position. Fetch anew and go on from there.",
+    ))
 }
 
 /// The latest position of a stream.
 pub async fn head(app: &App, stream: Stream) -> Result<i64> {
     let mut conn = app.read().await?;
-    head_of(&mut conn, stream).await
-}
-
-async fn head_of(conn: &mut tenon_db::Connection, stream: Stream) -> Result<i64> {
-    Ok(log::heads(conn, &[stream]).await?.first().map_or(0, |(_, seq)| *seq))
+    Ok(log::heads(&mut conn, &[stream]).await?.first().map_or(0, |(_, seq)| *seq))
 }
 
 /// The latest positions of many streams, for the hub's poll.

@@ -29,6 +29,8 @@ pub struct Settings {
     pub workflows_per_project: usize,
     /// Most columns on a board.
     pub statuses_per_workflow: usize,
+    /// Most live connections of one person in one process.
+    pub live_connections_per_user: usize,
     /// How long things stay in the trash.
     pub trash: Duration,
     /// How long the log of a person is kept whose account is gone.
@@ -67,6 +69,7 @@ impl Default for Settings {
             attachment_bytes: 100 * 1024 * 1024,
             workflows_per_project: 8,
             statuses_per_workflow: 50,
+            live_connections_per_user: 32,
             trash: DAY * 30,
             log: DAY * 30,
             backup_window: DAY * 35,

@@ -23,13 +23,28 @@ use crate::{App, access, delegations};
 /// How long a bell may take; what was written is committed, so nobody should wait for a bus that is away.
 const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 
+/// The longest notice that brings its changes along, in bytes; longer texts are read from the log, by who needs them.
+const BELL_BYTES: usize = 64 << 10;
+
 /// What is rung on the bus after a commit: enough to deliver without reading the log again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Bell {
     /// `project:<id>` and the like.
     pub stream: String,
-    /// The changes, in order.
+    /// The changes, in order; none when they are too long for the bus and are to be read from the log.
     pub changes: Vec<Recorded>,
+}
+
+impl Bell {
+    /// As it goes over the bus: of bounded length, however much was written.
+    fn body(stream: Stream, changes: Vec<Recorded>) -> serde_json::Result<Vec<u8>> {
+        let stream = stream.to_string();
+        let whole = serde_json::to_vec(&Self { stream: stream.clone(), changes })?;
+        if whole.len() <= BELL_BYTES {
+            return Ok(whole);
+        }
+        serde_json::to_vec(&Self { stream, changes: vec![] })
+    }
 }
 
 /// A write in progress.
@@ -274,8 +289,7 @@ async fn ring(
         });
     }
     for (stream, changes) in bells {
-        let bell = Bell { stream: stream.to_string(), changes };
-        let rung = match serde_json::to_vec(&bell) {
+        let rung = match Bell::body(stream, changes) {
             Ok(body) => {
                 match tokio::time::timeout(PATIENCE, app.bus.publish(&stream.topic(), body.into())).await {
                     Ok(rung) => rung.map_err(|e| e.to_string()),

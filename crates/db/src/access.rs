@@ -103,6 +103,24 @@ pub async fn known(
     Ok(rows.into_iter().next().map(KnownRow::into_known))
 }
 
+/// When a credential ends by itself, as far as is known: a session that is used may be prolonged until then.
+pub async fn ends_at(conn: &mut AsyncPgConnection, credential: &Credential) -> Result<Option<Time>> {
+    let (_, session, hash) = parts(credential);
+    let rows: Vec<EndRow> = sql("SELECT expires_at FROM sessions WHERE id = $1
+                                 UNION ALL SELECT expires_at FROM access_tokens WHERE hash = $2")
+    .bind::<st::Nullable<st::Uuid>, _>(session)
+    .bind::<st::Nullable<st::Bytea>, _>(hash)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().next().and_then(|row| row.expires_at))
+}
+
+#[derive(QueryableByName)]
+struct EndRow {
+    #[diesel(sql_type = st::Nullable<st::Timestamptz>)]
+    expires_at: Option<Time>,
+}
+
 macro_rules! who {
     () => {
         "WITH who AS (

@@ -96,34 +96,52 @@ pub async fn heads(conn: &mut AsyncPgConnection, streams: &[Stream]) -> Result<V
     Ok(rows.into_iter().map(|r| (r.id, r.seq)).collect())
 }
 
-/// The oldest `seq` still kept of a stream, if any is.
-pub async fn oldest(conn: &mut AsyncPgConnection, stream: Stream) -> Result<Option<i64>> {
-    let rows: Vec<HeadRow> =
-        sql("SELECT stream AS id, seq FROM changes WHERE stream = $1 ORDER BY seq LIMIT 1")
-            .bind::<st::Uuid, _>(stream.uuid())
-            .load(conn)
-            .await?;
-    Ok(rows.into_iter().next().map(|r| r.seq))
+/// What follows a position of a stream, and where the stream ends: of one snapshot.
+#[derive(Debug, Clone)]
+pub struct Tail {
+    /// The latest `seq` of the stream.
+    pub head: i64,
+    /// The changes after the position, in order.
+    pub changes: Vec<Recorded>,
 }
 
-/// Changes of a stream after `after`, in order, at most `limit`.
-pub async fn after(
+/// Changes of a stream after `after`, in order: at most `limit`, and no more once those before hold `bytes`. None when
+/// there is no such stream. One statement, so that head and changes agree whoever writes at the same time.
+pub async fn tail(
     conn: &mut AsyncPgConnection,
     stream: Stream,
     after: i64,
     limit: i64,
-) -> Result<Vec<Recorded>> {
-    let rows: Vec<ChangeRow> =
-        sql("SELECT c.seq, c.kind, c.at, c.correlation_id, c.subject, c.data, c.before,
+    bytes: i64,
+) -> Result<Option<Tail>> {
+    let rows: Vec<TailRow> =
+        sql("SELECT s.seq AS head, c.seq, c.kind, c.at, c.correlation_id, c.subject, c.data, c.before,
                     u.id AS actor_id, u.username AS actor_username, u.full_name AS actor_full_name, u.color AS actor_color
-             FROM changes c LEFT JOIN users u ON u.id = c.actor_id
-             WHERE c.stream = $1 AND c.seq > $2 ORDER BY c.seq LIMIT $3")
+             FROM streams s
+             LEFT JOIN LATERAL (
+               SELECT n.*, sum(octet_length(n.data::text) + coalesce(octet_length(n.before::text), 0))
+                             OVER (ORDER BY n.seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS size_before
+               FROM (SELECT * FROM changes WHERE stream = s.id AND seq > $2 ORDER BY seq LIMIT $3) n
+             ) c ON coalesce(c.size_before, 0) < $4
+             LEFT JOIN users u ON u.id = c.actor_id
+             WHERE s.id = $1 ORDER BY c.seq")
             .bind::<st::Uuid, _>(stream.uuid())
             .bind::<st::BigInt, _>(after)
             .bind::<st::BigInt, _>(limit)
+            .bind::<st::BigInt, _>(bytes)
             .load(conn)
             .await?;
-    Ok(rows.into_iter().map(ChangeRow::into_recorded).collect())
+    let Some(head) = rows.as_slice().first().map(|row| row.head) else { return Ok(None) };
+    let changes = rows.into_iter().filter_map(|row| row.change).map(ChangeRow::into_recorded).collect();
+    Ok(Some(Tail { head, changes }))
+}
+
+#[derive(QueryableByName)]
+struct TailRow {
+    #[diesel(sql_type = st::BigInt)]
+    head: i64,
+    #[diesel(embed)]
+    change: Option<ChangeRow>,
 }
 
 /// The history of one subject, newest first, before `before`, of the kinds given, at most `limit`.

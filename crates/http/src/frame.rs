@@ -70,6 +70,34 @@ pub struct Limits {
     pub login: Budget,
 }
 
+/// The rate limit that a credential draws from, be it by requests or by frames of a socket.
+#[derive(Debug, Clone)]
+pub(crate) struct CredentialLimit {
+    /// `session` or `token`.
+    pub(crate) class: &'static str,
+    /// Its key in the limiter.
+    pub(crate) key: String,
+    /// How much.
+    pub(crate) budget: Budget,
+}
+
+impl Limits {
+    /// What a credential draws from.
+    pub(crate) fn of(&self, credential: Credential) -> CredentialLimit {
+        match credential {
+            Credential::Session { session, .. } => CredentialLimit {
+                class: "session",
+                key: format!("http:session:{session}"),
+                budget: self.session,
+            },
+            Credential::Token(hash) => {
+                let name = u128::from_be_bytes(hash.0[..16].try_into().expect("a hash has 32 bytes"));
+                CredentialLimit { class: "token", key: format!("http:token:{name:032x}"), budget: self.token }
+            }
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         let per_minute = |calls| Budget { calls, window: Duration::from_mins(1) };
@@ -223,9 +251,31 @@ impl Frame {
             .map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
     }
 
+    /// Whether a page of `origin` may open a websocket with the request's cookie: one of our own, one of an origin that
+    /// may call, or one that came to this very address by the loopback, whichever of its names was used. A name of the
+    /// loopback cannot be another's, so an origin equal to the `Host` is no page of a stranger.
+    pub(crate) fn admits_page(&self, origin: &str, req: &Request) -> bool {
+        let is_ours = origin == self.own_origin() || self.knows_origin(origin);
+        let host = req.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        is_ours
+            || host.is_some_and(|host| {
+                origin.strip_prefix("http://").is_some_and(|page| page.eq_ignore_ascii_case(host))
+                    && Url::parse(origin).is_ok_and(|url| is_loopback(&url))
+            })
+    }
+
     /// Whether pages of `origin` may call.
     pub(crate) fn knows_origin(&self, origin: &str) -> bool {
         self.settings.cors_origins.iter().any(|known| known == origin)
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

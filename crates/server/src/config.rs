@@ -238,11 +238,18 @@ pub(crate) struct Limits {
     pub(crate) workflows_per_project: u32,
     /// Most statuses of a workflow.
     pub(crate) statuses_per_workflow: u32,
+    /// Most live connections (websockets) of one user in one process.
+    pub(crate) live_connections_per_user: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { attachment_bytes: Size::mebibytes(100), workflows_per_project: 8, statuses_per_workflow: 50 }
+        Self {
+            attachment_bytes: Size::mebibytes(100),
+            workflows_per_project: 8,
+            statuses_per_workflow: 50,
+            live_connections_per_user: 32,
+        }
     }
 }
 

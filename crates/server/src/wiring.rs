@@ -86,6 +86,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
         attachment_bytes: config.limits.attachment_bytes.bytes(),
         workflows_per_project: most(config.limits.workflows_per_project)?,
         statuses_per_workflow: most(config.limits.statuses_per_workflow)?,
+        live_connections_per_user: most(config.limits.live_connections_per_user)?,
         trash: config.retention.trash.duration(),
         log: config.retention.log.duration(),
         backup_window: config.retention.backup_window.duration(),

@@ -107,7 +107,7 @@ fn check_origin(operation: &Operation, req: &Request, depot: &Depot) -> Result<(
         return Ok(());
     };
     let frame = Frame::of(depot)?;
-    let known = origin.to_str().is_ok_and(|text| text == frame.own_origin() || frame.knows_origin(text));
+    let known = origin.to_str().is_ok_and(|text| frame.admits_page(text, req));
     if known {
         Ok(())
     } else {

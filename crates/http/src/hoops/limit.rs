@@ -13,13 +13,12 @@ use salvo::{
 use tenon_app::throttle::{self, Observed};
 use tenon_core::{
     Error,
-    callers::Credential,
     ports::limiter::{Budget, Verdict},
 };
 
 use crate::{
     endpoint::{Budgeting, Operation},
-    frame::{self, Frame, Presented},
+    frame::{self, CredentialLimit, Frame, Presented},
     network::{NOBODY, household},
     problem::Problem,
 };
@@ -52,18 +51,12 @@ impl Purse {
     }
 
     fn of(frame: &Frame, presented: Presented, address: IpAddr) -> Self {
-        let limits = &frame.settings.limits;
         match presented {
             Presented::Nothing => Self::anonymous(frame, address),
-            Presented::Bearer(credential) | Presented::Cookie(credential) => match credential {
-                Credential::Session { session, .. } => {
-                    Self { class: "session", key: format!("http:session:{session}"), budget: limits.session }
-                }
-                Credential::Token(hash) => {
-                    let name = u128::from_be_bytes(hash.0[..16].try_into().expect("a hash has 32 bytes"));
-                    Self { class: "token", key: format!("http:token:{name:032x}"), budget: limits.token }
-                }
-            },
+            Presented::Bearer(credential) | Presented::Cookie(credential) => {
+                let CredentialLimit { class, key, budget } = frame.settings.limits.of(credential);
+                Self { class, key, budget }
+            }
         }
     }
 }

@@ -18,10 +18,14 @@ use tenon_app::{
     worker::tidings,
 };
 use tenon_core::{Error, callers::Caller, ids::JobId, tokens::Scope};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{frames, socket::Outbox};
+use super::{
+    frames,
+    mailbox::{Letters, Mailbox, mailbox},
+    outbox::Outbox,
+};
 use crate::api::QueueView;
 
 /// What administrators subscribe to.
@@ -35,7 +39,7 @@ const SHARE: u32 = 20;
 const MOST: usize = 200;
 
 /// Where sockets and the bus find the board.
-pub(super) struct Board(mpsc::UnboundedSender<Message>);
+pub(super) struct Board(Mailbox<Message>);
 
 enum Message {
     Join(Box<Viewer>),
@@ -54,7 +58,7 @@ pub(super) struct Viewer {
 
 impl Board {
     pub(super) fn start(app: Arc<App>, tasks: &TaskTracker, shutdown: CancellationToken) -> Self {
-        let (sender, mailbox) = mpsc::unbounded_channel();
+        let (sender, mailbox) = mailbox();
         let keeper = Keeper {
             app,
             mailbox,
@@ -80,14 +84,14 @@ impl Board {
     /// What a worker told.
     pub(super) fn hear(&self, body: &Bytes) {
         if let Ok(message) = serde_json::from_slice(body) {
-            self.0.send(Message::News(message)).ok();
+            self.0.offer(Message::News(message), body.len());
         }
     }
 }
 
 struct Keeper {
     app: Arc<App>,
-    mailbox: mpsc::UnboundedReceiver<Message>,
+    mailbox: Letters<Message>,
     viewers: HashMap<u64, Viewer>,
     /// When there is to be a frame again.
     next: Instant,

@@ -3,27 +3,37 @@
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
-use tenon_app::changes::{self, Sight};
+use tenon_app::changes::{self, Sight, Tail};
 use tenon_core::{
     Error,
     callers::Caller,
     changes::{Kind, Recorded, Stream},
 };
-use tokio::sync::mpsc;
 
 use super::{
     frames::{self, ChangeView},
     hub::Hub,
-    socket::Outbox,
+    mailbox::Letters,
+    outbox::Outbox,
+    replay,
+    subscription::Admission,
 };
 
-/// How much of the log is read at once.
-const BATCH: i64 = 500;
+/// How many changes of the log are read at once.
+pub(super) const BATCH: i64 = 500;
+/// How many bytes of the log are read at once, give or take a change.
+pub(super) const BYTES: i64 = 512 << 10;
+/// How many changes somebody may have missed who is taken in at once; others are sent them beside the channel.
+pub(super) const NEAR: i64 = 50;
 
 /// What a channel is told.
 pub(super) enum Message {
     Join(Box<Member>),
-    Leave(u64),
+    /// A client unsubscribed, or the socket's own watch is over.
+    Leave {
+        socket: u64,
+        watch: bool,
+    },
     /// Changes that were just committed.
     Bell(Vec<Recorded>),
     /// Something may have been missed.
@@ -45,6 +55,28 @@ pub(super) struct Member {
     pub(super) after: Option<i64>,
     /// The request's id; none for the socket's own watch over its person's stream.
     pub(super) id: Option<i64>,
+    /// Our end of the subscription.
+    pub(super) admission: Admission,
+    /// Whether it was told that it is subscribed.
+    pub(super) told: bool,
+}
+
+impl Member {
+    /// Refuses it; its end of the subscription is over before its client hears of that.
+    pub(super) fn refuse(self, error: &Error) {
+        drop(self.admission);
+        self.outbox.refuse(self.id, error);
+    }
+    /// The right that it had is gone.
+    pub(super) fn revoke(self, stream: Stream) {
+        drop(self.admission);
+        self.outbox.revoke(stream);
+    }
+    /// The log no longer reaches back to where it wants to begin.
+    pub(super) fn reset(self, stream: Stream) {
+        drop(self.admission);
+        self.outbox.send(&frames::reset(stream));
+    }
 }
 
 struct Seat {
@@ -52,20 +84,24 @@ struct Seat {
     outbox: Outbox,
     sight: Sight,
     watch: bool,
+    /// While it is here, the client may use the subscription.
+    admission: Admission,
 }
 
 pub(super) struct Channel {
     hub: Arc<Hub>,
     stream: Stream,
-    mailbox: mpsc::UnboundedReceiver<Message>,
+    mailbox: Letters<Message>,
     seats: HashMap<(u64, bool), Seat>,
-    /// Everything up to here was delivered.
+    /// Everything up to here was delivered; the log may be further.
     head: Option<i64>,
+    /// Whether the bus is listened to for it.
+    listens: bool,
 }
 
 impl Channel {
-    pub(super) fn new(hub: Arc<Hub>, stream: Stream, mailbox: mpsc::UnboundedReceiver<Message>) -> Self {
-        Self { hub, stream, mailbox, seats: HashMap::new(), head: None }
+    pub(super) fn new(hub: Arc<Hub>, stream: Stream, mailbox: Letters<Message>) -> Self {
+        Self { hub, stream, mailbox, seats: HashMap::new(), head: None, listens: false }
     }
 
     /// Serves until nobody is left.
@@ -73,9 +109,8 @@ impl Channel {
         while let Some(message) = self.mailbox.recv().await {
             let served = match message {
                 Message::Join(member) => self.join(*member).await,
-                Message::Leave(socket) => {
-                    self.seats.remove(&(socket, false));
-                    self.seats.remove(&(socket, true));
+                Message::Leave { socket, watch } => {
+                    self.seats.remove(&(socket, watch));
                     Ok(())
                 }
                 Message::Bell(changes) => self.ring(changes).await,
@@ -96,6 +131,7 @@ impl Channel {
                     Ok(())
                 }
             };
+            let served = if served.is_ok() && self.mailbox.missed() { self.catch_up().await } else { served };
             if let Err(error) = served {
                 // The head has not moved, so nothing is lost: the next bell or poll reads the gap.
                 tracing::warn!(%error, stream = %self.stream, "a live stream could not be served for now");
@@ -106,66 +142,120 @@ impl Channel {
         }
     }
 
-    /// Seats a member, with what it missed.
+    /// Seats a member, with what it missed, if it may see the stream.
     async fn join(&mut self, member: Member) -> Result<(), Error> {
-        let Member { socket, caller, outbox, after, id } = member;
-        let admitted = match changes::sight(&self.hub.app, &caller, self.stream).await {
+        let admitted = match changes::sight(&self.hub.app, &member.caller, self.stream).await {
             Ok(sight) => self.current().await.map(|head| (sight, head)),
             Err(error) => Err(error),
         };
         let (sight, head) = match admitted {
             Ok(admitted) => admitted,
+            // Who was told that it is subscribed had the right then.
+            Err(_) if member.told => {
+                member.revoke(self.stream);
+                return Ok(());
+            }
             Err(error) => {
-                outbox.refuse(id, &error);
+                member.refuse(&error);
                 return Ok(());
             }
         };
-        let seat = Seat { caller, outbox, sight, watch: id.is_none() };
-        if let Some(id) = id {
-            let begin = after.unwrap_or(head);
-            if begin > head || begin < 0 {
-                seat.outbox.send(&frames::reset(self.stream));
-                return Ok(());
+        if let Some(id) = member.id {
+            self.enter(member, sight, id, head).await
+        } else {
+            self.seat(member, sight);
+            Ok(())
+        }
+    }
+
+    /// Brings a member up to date, and seats it then.
+    async fn enter(&mut self, mut member: Member, sight: Sight, id: i64, head: i64) -> Result<(), Error> {
+        let begin = member.after.unwrap_or(head);
+        let mut head = head;
+        if begin > head {
+            // It knows more than was delivered here, so the log is ahead of this channel.
+            if let Err(error) = self.catch_up().await {
+                member.refuse(&error);
+                return Err(error);
             }
-            seat.outbox.send(&frames::subscribed(id, self.stream, begin));
-            match self.replay(&seat, begin, head).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    seat.outbox.send(&frames::reset(self.stream));
+            head = self.current().await?;
+        }
+        if begin > head || begin < 0 {
+            member.reset(self.stream);
+            return Ok(());
+        }
+        if !member.told {
+            member.outbox.send(&frames::subscribed(id, self.stream, begin));
+            member.told = true;
+        }
+        member.admission.admit();
+        let reached = if head - begin > NEAR {
+            begin
+        } else {
+            match self.replay(&member, sight, begin, head).await {
+                Ok(Some(reached)) => reached,
+                Ok(None) => {
+                    member.reset(self.stream);
                     return Ok(());
                 }
                 Err(error) => {
                     // What was sent so far is in order; the client asks again from there.
-                    seat.outbox.refuse(Some(id), &error);
+                    member.refuse(&error);
                     return Err(error);
                 }
             }
+        };
+        if reached >= head {
+            self.seat(member, sight);
+            return Ok(());
         }
-        self.seats.insert((socket, seat.watch), seat);
+        // Somebody who reads slowly must not keep the others waiting.
+        self.seats.remove(&(member.socket, false));
+        let replaying = replay::run(Arc::clone(&self.hub), self.stream, member, reached);
+        self.hub.tasks.spawn(self.hub.shutdown.clone().run_until_cancelled_owned(replaying));
         Ok(())
     }
 
-    /// Delivers the changes after `after` up to `head` to one seat; false when the log no longer holds them.
-    async fn replay(&self, seat: &Seat, mut after: i64, head: i64) -> Result<bool, Error> {
-        while after < head {
-            let changes =
-                match changes::tail(&self.hub.app, self.stream, after, BATCH.min(head - after)).await {
-                    Ok(changes) => changes,
-                    Err(Error::Conflict { .. }) => return Ok(false),
-                    Err(error) => return Err(error),
-                };
-            for change in changes {
-                after = change.seq;
-                if seat.sight.shows(&change) {
-                    // A resume may be longer than what a socket buffers, so it waits for the reader.
-                    let frame = ChangeView::new(self.stream, change).frame();
-                    if !seat.outbox.send_waiting(frame).await {
-                        return Ok(true);
-                    }
-                }
+    /// From here on the member hears what happens. The first one has the bus listened to, so that nobody can make us
+    /// listen to what is not theirs; what happened meanwhile is caught up with then.
+    fn seat(&mut self, member: Member, sight: Sight) {
+        let Member { socket, caller, outbox, id, admission, .. } = member;
+        if !admission.is_wanted() {
+            return;
+        }
+        if !self.listens {
+            self.listens = true;
+            self.hub.listen_to(self.stream);
+        }
+        let watch = id.is_none();
+        self.seats.insert((socket, watch), Seat { caller, outbox, sight, watch, admission });
+    }
+
+    /// Sends a member the few changes after `after` up to `head`, and answers how far it came; none when the log no longer holds
+    /// them.
+    async fn replay(
+        &self,
+        member: &Member,
+        sight: Sight,
+        mut after: i64,
+        head: i64,
+    ) -> Result<Option<i64>, Error> {
+        if after == head {
+            return Ok(Some(after));
+        }
+        let tail = changes::tail(&self.hub.app, self.stream, after, head - after, BYTES).await;
+        let changes = match tail {
+            Ok(tail) => tail.changes,
+            Err(Error::Conflict { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        for change in changes {
+            after = change.seq;
+            if sight.shows(&change) {
+                member.outbox.send(&ChangeView::new(self.stream, change).frame());
             }
         }
-        Ok(true)
+        Ok(Some(after))
     }
 
     /// The position everything was delivered up to; that of the log for a new channel.
@@ -178,7 +268,8 @@ impl Channel {
 
     async fn ring(&mut self, changes: Vec<Recorded>) -> Result<(), Error> {
         let head = self.current().await?;
-        if changes.first().is_some_and(|first| first.seq > head + 1) {
+        // One that brings nothing along is of changes too long for the bus.
+        if changes.first().is_none_or(|first| first.seq > head + 1) {
             return self.catch_up().await;
         }
         self.deliver(changes).await;
@@ -188,22 +279,26 @@ impl Channel {
     async fn catch_up(&mut self) -> Result<(), Error> {
         let Some(mut head) = self.head else { return Ok(()) };
         loop {
-            let changes = match changes::tail(&self.hub.app, self.stream, head, BATCH).await {
-                Ok(changes) => changes,
-                // The log was cut behind us, which takes a month: begin anew.
-                Err(Error::Conflict { .. }) => {
-                    self.head = None;
-                    for seat in self.seats.values() {
-                        seat.outbox.send(&frames::reset(self.stream));
+            let Tail { head: end, changes } =
+                match changes::tail(&self.hub.app, self.stream, head, BATCH, BYTES).await {
+                    Ok(tail) => tail,
+                    // The log was cut behind us, which takes a month: begin anew.
+                    Err(Error::Conflict { .. }) => {
+                        self.head = None;
+                        for (_, seat) in self.seats.drain() {
+                            drop(seat.admission);
+                            seat.outbox.send(&frames::reset(self.stream));
+                        }
+                        return Ok(());
                     }
-                    self.seats.clear();
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            };
+                    Err(error) => return Err(error),
+                };
             let Some(last) = changes.last() else { return Ok(()) };
             head = last.seq;
             self.deliver(changes).await;
+            if head >= end {
+                return Ok(());
+            }
         }
     }
 
@@ -216,8 +311,12 @@ impl Channel {
             self.head = Some(change.seq);
             let written = change.at;
             self.apply_rights(&change).await;
-            let shown: Vec<&Seat> =
-                self.seats.values().filter(|s| s.watch || s.sight.shows(&change)).collect();
+            let watched = concerns_credentials(&change);
+            let shown: Vec<&Seat> = self
+                .seats
+                .values()
+                .filter(|seat| if seat.watch { watched } else { seat.sight.shows(&change) })
+                .collect();
             if shown.is_empty() {
                 continue;
             }
@@ -256,6 +355,7 @@ impl Channel {
                 // Also when the database cannot tell: better a reader who has to come again than one who sees too much.
                 Err(_) => {
                     if let Some(seat) = self.seats.remove(&key) {
+                        drop(seat.admission);
                         seat.outbox.revoke(self.stream);
                     }
                 }
@@ -275,4 +375,12 @@ impl Channel {
             }
         }
     }
+}
+
+/// Whether a socket may have to close because of a change in its person's stream.
+fn concerns_credentials(change: &Recorded) -> bool {
+    matches!(
+        Kind::of(&change.kind),
+        Some(Kind::SessionRevoked | Kind::TokenRevoked | Kind::AccountActivityChanged | Kind::AccountDeleted)
+    )
 }

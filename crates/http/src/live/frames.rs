@@ -1,6 +1,6 @@
 //! What goes over the socket, either way.
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -13,6 +13,7 @@ use tenon_core::{
 };
 use utoipa::ToSchema;
 
+use super::reference;
 use crate::{
     api::{AttachmentView, CommentView, StoryView},
     views::AuthorView,
@@ -78,20 +79,44 @@ pub struct ChangeView {
     /// What it was before, for what changed.
     #[schema(value_type = Option<Object>)]
     pub before: Option<Value>,
+    /// What was left out because it is long; absent when everything is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<OmittedView>,
+}
+
+/// Long texts that a change does not bring along: when `data` and `before` together are longer than 128 KiB, the members of
+/// `before` longer than 4 KiB are left out, and if that is not enough those of `data`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Omitted)]
+pub struct OmittedView {
+    /// JSON pointers into the change.
+    #[schema(example = json!(["/data/description", "/before/description"]))]
+    pub members: Vec<String>,
+    /// Path of the thing as it is now, to fetch what is missing in `data`. What was `before` is in its history.
+    #[schema(example = "/api/v1/stories/0195d3a0-0000-7000-8000-000000000000")]
+    pub href: String,
 }
 
 impl ChangeView {
     /// A recorded change of a stream.
     pub fn new(stream: Stream, change: Recorded) -> Self {
+        let subject = change.subject;
+        let (mut data, mut before) = (data_view(&change.kind, change.data), change.before);
+        let members = reference::shorten(&mut data, before.as_mut());
+        let omitted = members.map(|members| {
+            let href = reference::href(stream, &change.kind, subject);
+            OmittedView { members, href }
+        });
         Self {
             stream: stream.to_string(),
             seq: change.seq,
-            data: data_view(&change.kind, change.data),
+            data,
+            omitted,
             kind: change.kind,
             at: change.at,
             actor: change.actor.into(),
             correlation_id: change.correlation_id,
-            before: change.before,
+            before,
         }
     }
 
@@ -141,6 +166,15 @@ pub(super) fn reset(stream: Stream) -> Value {
 
 pub(super) fn revoked(stream: impl Display) -> Value {
     json!({ "op": "revoked", "stream": stream.to_string() })
+}
+
+/// A frame too many, that was not done.
+pub(super) fn rate_limited(id: Option<i64>, after: Duration) -> Value {
+    let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    let detail = format!("You send too many frames. This one was not done; try again in {seconds} s.");
+    let mut frame = error(id, "rate-limited", &detail);
+    frame["retry_after"] = json!(seconds);
+    frame
 }
 
 pub(super) fn error(id: Option<i64>, code: &str, detail: &str) -> Value {

@@ -7,10 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenon_app::{App, changes, worker::tidings, write::Bell};
 use tenon_core::{
+    callers::Person,
     changes::Stream,
+    ids::UserId,
     ports::bus::{Heard, Listener},
 };
 use tokio::sync::mpsc;
@@ -19,17 +21,22 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     board::Board,
     channel::{Channel, Member, Message},
+    mailbox::{Letters, Mailbox, mailbox},
 };
 
 /// How often the heads of subscribed streams are compared with the log, in case a bell was lost.
 const POLL: Duration = Duration::from_secs(3);
 /// How long to wait before the bus is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long the bus may take for a message that may be lost.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Holds the live side of a process.
 pub struct Hub {
     pub(super) app: Arc<App>,
-    channels: Mutex<HashMap<Stream, mpsc::UnboundedSender<Message>>>,
+    channels: Mutex<HashMap<Stream, Mailbox<Message>>>,
+    /// How many sockets each person has here.
+    sockets: Mutex<HashMap<UserId, usize>>,
     ear: mpsc::UnboundedSender<Ear>,
     pub(super) board: Board,
     pub(super) tasks: TaskTracker,
@@ -58,6 +65,7 @@ impl Hub {
             app,
             board,
             channels: Mutex::default(),
+            sockets: Mutex::default(),
             ear,
             tasks,
             shutdown,
@@ -82,14 +90,11 @@ impl Hub {
         let message = match channels.get(&stream) {
             Some(channel) => match channel.send(message) {
                 Ok(()) => return,
-                Err(mpsc::error::SendError(message)) => message,
+                Err(message) => message,
             },
             None => message,
         };
-        let (sender, mailbox) = mpsc::unbounded_channel();
-        if self.ear.send(Ear::Listen(stream)).is_err() {
-            return;
-        }
+        let (sender, mailbox) = mailbox();
         // The mailbox is new and its other end is at hand, so this cannot fail.
         sender.send(message).ok();
         channels.insert(stream, sender);
@@ -99,16 +104,33 @@ impl Hub {
         }
     }
 
+    /// Has the bus listened to for a stream; its channel is told to catch up once that is so.
+    pub(super) fn listen_to(&self, stream: Stream) {
+        // Without an ear the heads are polled.
+        self.ear.send(Ear::Listen(stream)).ok();
+    }
+
+    /// Counts one more socket of a person, for as long as what is given is held; none when there are too many.
+    pub(super) fn admit(&self, user: UserId) -> Option<Place> {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = sockets.entry(user).or_insert(0);
+        if *count >= self.app.settings.live_connections_per_user {
+            return None;
+        }
+        *count += 1;
+        Some(Place { hub: Weak::clone(&self.me), user })
+    }
+
     /// Lets a socket leave a stream.
-    pub(super) fn leave(&self, stream: Stream, socket: u64) {
+    pub(super) fn leave(&self, stream: Stream, socket: u64, watch: bool) {
         if let Some(channel) = self.channels().get(&stream) {
             // A channel that is gone holds nobody.
-            channel.send(Message::Leave(socket)).ok();
+            channel.send(Message::Leave { socket, watch }).ok();
         }
     }
 
     /// Takes an empty channel out, unless somebody has just written to it.
-    pub(super) fn retire(&self, stream: Stream, mailbox: &mpsc::UnboundedReceiver<Message>) -> bool {
+    pub(super) fn retire(&self, stream: Stream, mailbox: &Letters<Message>) -> bool {
         let mut channels = self.channels();
         if !mailbox.is_empty() {
             return false;
@@ -120,14 +142,20 @@ impl Hub {
     }
 
     /// Tells everybody on a stream, in whatever process, what a socket is at.
-    pub(super) async fn publish_presence(&self, stream: Stream, state: &Value) {
-        let body = Bytes::from(state.to_string());
-        if let Err(error) = self.app.bus.publish(&presence_topic(stream), body).await {
-            tracing::debug!(%error, "presence could not be published");
+    pub(super) async fn publish_presence(&self, stream: Stream, socket: u64, person: &Person, state: &Value) {
+        let who = json!({
+            "id": person.id, "username": person.username, "full_name": person.full_name, "color": person.color,
+        });
+        let frame = json!({ "stream": stream.to_string(), "socket": socket, "person": who, "state": state });
+        let body = Bytes::from(frame.to_string());
+        let topic = presence_topic(stream);
+        let published = tokio::time::timeout(PATIENCE, self.app.bus.publish(&topic, body)).await;
+        if !matches!(published, Ok(Ok(()))) {
+            tracing::debug!(%stream, "presence could not be published");
         }
     }
 
-    fn channels(&self) -> MutexGuard<'_, HashMap<Stream, mpsc::UnboundedSender<Message>>> {
+    fn channels(&self) -> MutexGuard<'_, HashMap<Stream, Mailbox<Message>>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -135,6 +163,13 @@ impl Hub {
         if let Some(channel) = self.channels().get(&stream) {
             // A channel that is just retiring needs no bell.
             channel.send(message).ok();
+        }
+    }
+
+    /// The same for what somebody wrote, of `bytes`.
+    fn pass_on(&self, stream: Stream, message: Message, bytes: usize) {
+        if let Some(channel) = self.channels().get(&stream) {
+            channel.offer(message, bytes);
         }
     }
 
@@ -201,15 +236,15 @@ impl Hub {
             self.board.hear(body);
         } else if let Some(stream) = topic.strip_prefix("jobs:").and_then(|s| s.parse().ok()) {
             if let Ok(news) = serde_json::from_slice(body) {
-                self.tell(stream, Message::Job(news));
+                self.pass_on(stream, Message::Job(news), body.len());
             }
         } else if let Some(stream) = topic.strip_prefix("presence:").and_then(|s| s.parse().ok()) {
             if let Ok(state) = serde_json::from_slice(body) {
-                self.tell(stream, Message::Presence(state));
+                self.pass_on(stream, Message::Presence(state), body.len());
             }
         } else if let Some(stream) = topic.strip_prefix("stream:").and_then(|s| s.parse().ok()) {
             match serde_json::from_slice::<Bell>(body) {
-                Ok(bell) => self.tell(stream, Message::Bell(bell.changes)),
+                Ok(bell) => self.pass_on(stream, Message::Bell(bell.changes), body.len()),
                 Err(_) => self.tell(stream, Message::CatchUp),
             }
         }
@@ -235,6 +270,25 @@ impl Hub {
                     }
                 }
                 Err(error) => tracing::warn!(%error, "the heads of live streams could not be read"),
+            }
+        }
+    }
+}
+
+/// A socket's place among those of its person.
+pub(super) struct Place {
+    hub: Weak<Hub>,
+    user: UserId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(hub) = self.hub.upgrade() else { return };
+        let mut sockets = hub.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = sockets.get_mut(&self.user) {
+            *count -= 1;
+            if *count == 0 {
+                sockets.remove(&self.user);
             }
         }
     }

@@ -7,120 +7,57 @@ use salvo::websocket::{Message as Frame, WebSocket};
 use serde_json::{Value, json};
 use tenon_app::access;
 use tenon_core::{
-    Error,
+    Error, Time,
     callers::{Caller, Person},
     changes::{Kind, Recorded, Stream},
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, timeout_at},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_tungstenite::tungstenite;
 
 use super::{
-    board::{self, Viewer},
+    allowance::{Allowance, Drawn},
+    board,
     channel::Member,
+    close::Close,
     frames::{self, ClientFrame},
-    hub::Hub,
+    hub::{Hub, Place},
+    outbox::{Out, Outbox, Parcel, outbox},
+    presence::Presence,
+    subscription::{self, Subscription},
 };
 
-/// How many frames wait for a slow reader before it is dropped.
-const BUFFER: usize = 1024;
+/// The longest frame of a client, in bytes.
+const LONGEST: usize = 64 << 10;
+/// The longest one that is read to its end, to be told that it is too long.
+pub(crate) const READ: usize = 256 << 10;
 /// How often the server pings and looks its client's credential up again.
 const HEARTBEAT: Duration = Duration::from_secs(25);
 /// How long a client may stay silent.
 const SILENCE: Duration = Duration::from_secs(65);
-/// How long a client has to say who it is.
+/// How long a client may take to read a frame.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a client has to say who it is, and in how many frames.
 const INTRODUCTION: Duration = Duration::from_secs(10);
+const ATTEMPTS: u32 = 10;
+/// How long the end of a connection may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// The most streams on one socket.
 const MAX_STREAMS: usize = 100;
-/// The most bytes of a presence state.
-const MAX_PRESENCE: usize = 2048;
-
-/// Why the server closes (RFC 6455 §7.4; 4000 and up are ours).
-#[derive(Debug, Clone, Copy)]
-enum Close {
-    Restarting,
-    Maintenance,
-    Unauthenticated,
-    SlowReader,
-    Silent,
-}
-
-impl Close {
-    const fn frame(self) -> (u16, &'static str) {
-        match self {
-            Self::Restarting => (1012, "the service restarts; resume elsewhere"),
-            Self::Maintenance => (4010, "the instance is being maintained; come back later"),
-            Self::Unauthenticated => (4001, "the credential is no longer good"),
-            Self::SlowReader => (4008, "reading too slowly; resume from the last position"),
-            Self::Silent => (4009, "no sign of life"),
-        }
-    }
-}
-
-enum Out {
-    Text(Arc<str>),
-    /// A change in the person's own stream, for the socket itself.
-    Watch(Arc<Recorded>),
-    /// A subscription ended.
-    Revoked(Stream),
-}
-
-/// Where channels put what is meant for a socket.
-#[derive(Clone)]
-pub(super) struct Outbox {
-    sender: mpsc::Sender<Out>,
-    overflow: CancellationToken,
-}
-
-impl Outbox {
-    pub(super) fn send(&self, frame: &Value) {
-        self.put(Out::Text(frame.to_string().into()));
-    }
-    pub(super) fn send_text(&self, frame: Arc<str>) {
-        self.put(Out::Text(frame));
-    }
-    pub(super) fn watch(&self, change: Arc<Recorded>) {
-        self.put(Out::Watch(change));
-    }
-    pub(super) fn revoke(&self, stream: Stream) {
-        self.put(Out::Revoked(stream));
-    }
-    /// Refuses a subscription; without an id it is the socket's own watch that failed, and with it the socket.
-    pub(super) fn refuse(&self, id: Option<i64>, error: &Error) {
-        let Some(id) = id else { return self.overflow.cancel() };
-        let (code, detail) = match error {
-            Error::Unauthenticated => ("unauthenticated", "The credential is no longer good."),
-            Error::Forbidden(_) => ("forbidden", "The credential lacks the scope."),
-            Error::Unavailable { .. } => ("unavailable", "Try again in a moment."),
-            _ => ("not-found", "There is no such stream, or it is not yours to see."),
-        };
-        self.send(&frames::error(Some(id), code, detail));
-    }
-    /// Waits for room, at most as long as a silent client may stay; false when the socket is gone.
-    pub(super) async fn send_waiting(&self, frame: Value) -> bool {
-        let sending = self.sender.send_timeout(Out::Text(frame.to_string().into()), SILENCE);
-        let sent = sending.await.is_ok();
-        if !sent {
-            self.overflow.cancel();
-        }
-        sent
-    }
-    fn put(&self, out: Out) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(out) {
-            self.overflow.cancel();
-        }
-    }
-}
 
 /// Whose socket it is.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Holder {
     /// The credential.
     pub(crate) caller: Caller,
     /// The person behind it.
     pub(crate) person: Person,
+    /// When the credential ends by itself, as far as is known.
+    pub(crate) until: Option<Time>,
+    /// How much the client may say.
+    pub(crate) allowance: Allowance,
 }
 
 /// Finds out whose token a client shows.
@@ -129,16 +66,17 @@ pub(crate) type Introduce = Box<dyn Fn(String) -> BoxFuture<'static, Result<Hold
 /// Serves one socket until it closes. Without a `holder` the client has to introduce itself first.
 pub(crate) async fn serve(hub: Arc<Hub>, socket: WebSocket, holder: Option<Holder>, introduce: Introduce) {
     metrics::gauge!("ws_connections").increment(1.0);
+    let (end, outbox) = outbox();
     let id = rand_id(&hub);
-    let (sender, outbox) = mpsc::channel(BUFFER);
-    let outbox_end = Outbox { sender, overflow: CancellationToken::new() };
     let mut session = Session {
         hub: &hub,
         id,
         socket,
         outbox,
-        end: outbox_end,
+        end,
         holder,
+        place: None,
+        own: None,
         streams: HashMap::new(),
         watches_jobs: false,
     };
@@ -155,22 +93,35 @@ fn rand_id(hub: &Hub) -> u64 {
     u64::from_be_bytes(hub.app.random::<8>()) >> 11
 }
 
+/// A step of a session; when it ends, why: none when the client went.
+type Step<T = ()> = Result<T, Option<Close>>;
+
 struct Session<'a> {
     hub: &'a Hub,
     id: u64,
     socket: WebSocket,
-    outbox: mpsc::Receiver<Out>,
+    outbox: mpsc::UnboundedReceiver<Parcel>,
     end: Outbox,
     holder: Option<Holder>,
-    /// Streams subscribed to, and whether presence was told there.
-    streams: HashMap<Stream, bool>,
+    place: Option<Place>,
+    /// The watch over the person's own stream.
+    own: Option<Subscription>,
+    /// Streams asked for; what may be done there follows from the subscription alone.
+    streams: HashMap<Stream, Held>,
     watches_jobs: bool,
+}
+
+/// A stream asked for.
+struct Held {
+    subscription: Subscription,
+    presence: Presence,
 }
 
 impl Session<'_> {
     /// Waits for the client to say who it is, if that is not known.
-    async fn introduced(&mut self, introduce: Introduce) -> Result<(), Option<Close>> {
+    async fn introduced(&mut self, introduce: Introduce) -> Step {
         let deadline = Instant::now() + INTRODUCTION;
+        let mut attempts = 0;
         while self.holder.is_none() {
             let (shutdown, maintenance) = (self.hub.shutdown.clone(), &self.hub.app.maintenance);
             let frame = tokio::select! {
@@ -178,11 +129,10 @@ impl Session<'_> {
                 () = maintenance.turned(true) => return Err(Some(Close::Maintenance)),
                 frame = timeout_at(deadline, self.socket.next()) => frame,
             };
-            let Ok(Some(Ok(frame))) = frame else {
-                return Err(if frame.is_err() { Some(Close::Unauthenticated) } else { None });
-            };
-            if frame.is_close() {
-                return Err(None);
+            let frame = received(frame.map_err(|_| Some(Close::Unauthenticated))?)?;
+            attempts += 1;
+            if attempts > ATTEMPTS {
+                return Err(Some(Close::Unauthenticated));
             }
             let Ok(text) = frame.as_str() else { continue };
             if let Ok(ClientFrame::Auth { token }) = serde_json::from_str(text) {
@@ -194,22 +144,23 @@ impl Session<'_> {
                 self.tell(frames::error(None, "unauthenticated", detail)).await?;
             }
         }
-        self.watch_person();
+        self.watch_person()
+    }
+
+    /// Takes a place among the person's sockets, and hears of the end of the session or token from their own stream.
+    fn watch_person(&mut self) -> Step {
+        let Some(holder) = &self.holder else { return Err(Some(Close::Unauthenticated)) };
+        self.place = Some(self.hub.admit(holder.person.id).ok_or(Some(Close::TooManyConnections))?);
+        let (subscription, member) = self.ask(holder, None, None);
+        self.hub.join(Stream::Person(holder.person.id), member);
+        self.own = Some(subscription);
         Ok(())
     }
 
-    /// Hears of the end of the session or token from the person's own stream.
-    fn watch_person(&self) {
-        if let Some(holder) = &self.holder {
-            let member = Member {
-                socket: self.id,
-                caller: holder.caller.clone(),
-                outbox: self.end.clone(),
-                after: None,
-                id: None,
-            };
-            self.hub.join(Stream::Person(holder.person.id), member);
-        }
+    fn ask(&self, holder: &Holder, after: Option<i64>, id: Option<i64>) -> (Subscription, Member) {
+        let (subscription, admission) = subscription::ask();
+        let (caller, outbox) = (holder.caller.clone(), self.end.clone());
+        (subscription, Member { socket: self.id, caller, outbox, after, id, admission, told: false })
     }
 
     /// Carries frames both ways; answers why it ended, none when the client went.
@@ -217,25 +168,40 @@ impl Session<'_> {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.tick().await;
-        let (shutdown, overflow) = (self.hub.shutdown.clone(), self.end.overflow.clone());
+        let (shutdown, outbox) = (self.hub.shutdown.clone(), self.end.clone());
         let closed = self.hub.app.maintenance.clone();
         let mut closed = std::pin::pin!(closed.turned(true));
         let mut heard = Instant::now();
+        let mut ends = self.ends();
         loop {
             let step = tokio::select! {
                 () = shutdown.cancelled() => Err(Some(Close::Restarting)),
                 () = &mut closed => Err(Some(Close::Maintenance)),
-                () = overflow.cancelled() => Err(Some(Close::SlowReader)),
+                () = outbox.overflowed() => Err(Some(Close::SlowReader)),
+                () = sleep_until(ends) => {
+                    let checked = self.check_credential(true).await;
+                    ends = self.ends();
+                    checked
+                }
                 frame = self.socket.next() => {
                     heard = Instant::now();
-                    match frame {
-                        Some(Ok(frame)) => self.hear(&frame).await,
-                        Some(Err(_)) | None => Err(None),
+                    match received(frame) {
+                        Ok(frame) => self.hear(&frame).await,
+                        Err(close) => Err(close),
                     }
                 }
-                Some(out) = self.outbox.recv() => self.pass_on(out).await,
+                Some(parcel) = self.outbox.recv() => {
+                    let (out, _room) = parcel.open();
+                    self.pass_on(out).await
+                }
                 _ = heartbeat.tick() => {
-                    if heard.elapsed() > SILENCE { Err(Some(Close::Silent)) } else { self.beat().await }
+                    if heard.elapsed() > SILENCE {
+                        Err(Some(Close::Silent))
+                    } else {
+                        let beat = self.beat().await;
+                        ends = self.ends();
+                        beat
+                    }
                 }
             };
             if let Err(close) = step {
@@ -244,12 +210,26 @@ impl Session<'_> {
         }
     }
 
-    async fn hear(&mut self, frame: &Frame) -> Result<(), Option<Close>> {
-        if frame.is_close() {
-            return Err(None);
-        }
+    /// When the credential is to be looked up because it ends by then.
+    fn ends(&self) -> Instant {
+        const LONG: Duration = Duration::from_hours(24);
+        const SHORT: Duration = Duration::from_millis(20);
+        let until = self.holder.as_ref().and_then(|holder| holder.until);
+        let left = until.map_or(LONG, |until| (until - self.hub.app.now()).to_std().unwrap_or_default());
+        Instant::now() + left.clamp(SHORT, LONG)
+    }
+
+    async fn hear(&mut self, frame: &Frame) -> Step {
         if frame.is_ping() || frame.is_pong() {
             return Ok(());
+        }
+        let Some(holder) = &mut self.holder else { return Err(Some(Close::Unauthenticated)) };
+        match holder.allowance.draw().await {
+            Drawn::Allowed => {}
+            Drawn::Exhausted => return Err(Some(Close::TooManyFrames)),
+            Drawn::Refused(after) => {
+                return self.tell(frames::rate_limited(id_of(frame), after)).await;
+            }
         }
         let Ok(text) = frame.as_str() else {
             return self.tell(frames::error(None, "malformed", "Frames are JSON text.")).await;
@@ -268,15 +248,12 @@ impl Session<'_> {
                 }
                 self.tell(frames::unsubscribed(id, &stream)).await
             }
-            Ok(ClientFrame::Presence { stream, state }) => self.presence(&stream, state).await,
-            Err(error) => {
-                let id = serde_json::from_str::<Value>(text).ok().and_then(|v| v["id"].as_i64());
-                self.tell(frames::error(id, "malformed", &error.to_string())).await
-            }
+            Ok(ClientFrame::Presence { stream, state }) => self.tell_presence(&stream, &state).await,
+            Err(error) => self.tell(frames::error(id_of(frame), "malformed", &error.to_string())).await,
         }
     }
 
-    async fn subscribe(&mut self, id: i64, stream: &str, after: Option<i64>) -> Result<(), Option<Close>> {
+    async fn subscribe(&mut self, id: i64, stream: &str, after: Option<i64>) -> Step {
         if stream == board::STREAM {
             return self.watch_jobs(id);
         }
@@ -284,72 +261,63 @@ impl Session<'_> {
             Ok(stream) => stream,
             Err(error) => return self.tell(frames::error(Some(id), error.code, &error.detail)).await,
         };
+        self.forget_ended().await;
         if self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&stream) {
             let detail = format!("At most {MAX_STREAMS} streams on one socket.");
             return self.tell(frames::error(Some(id), "too-many-streams", &detail)).await;
         }
         let Some(holder) = &self.holder else { return Err(Some(Close::Unauthenticated)) };
-        self.streams.insert(stream, false);
-        let member = Member {
-            socket: self.id,
-            caller: holder.caller.clone(),
-            outbox: self.end.clone(),
-            after,
-            id: Some(id),
-        };
+        let (subscription, member) = self.ask(holder, after, Some(id));
+        // Asked for anew, it goes on with the presence it had.
+        let presence = self.streams.remove(&stream).map_or_else(Presence::default, |held| held.presence);
+        self.streams.insert(stream, Held { subscription, presence });
         self.hub.join(stream, member);
         Ok(())
     }
 
-    fn watch_jobs(&mut self, id: i64) -> Result<(), Option<Close>> {
+    fn watch_jobs(&mut self, id: i64) -> Step {
         let Some(holder) = &self.holder else { return Err(Some(Close::Unauthenticated)) };
         self.watches_jobs = true;
         let (caller, outbox) = (holder.caller.clone(), self.end.clone());
-        self.hub.board.join(Viewer { socket: self.id, caller, outbox, id });
+        self.hub.board.join(board::Viewer { socket: self.id, caller, outbox, id });
         Ok(())
     }
 
-    async fn presence(&mut self, stream: &str, state: Value) -> Result<(), Option<Close>> {
-        let subscribed = stream.parse::<Stream>().ok().filter(|s| self.streams.contains_key(s));
-        let Some(stream) = subscribed else {
+    async fn tell_presence(&mut self, stream: &str, state: &Value) -> Step {
+        let stream = stream.parse::<Stream>().ok();
+        let held = stream.and_then(|stream| Some((stream, self.streams.get_mut(&stream)?)));
+        let Some((stream, held)) = held.filter(|(_, held)| held.subscription.is_admitted()) else {
             return self.tell(frames::error(None, "not-subscribed", "Subscribe to the stream first.")).await;
         };
-        if state.to_string().len() > MAX_PRESENCE {
-            let detail = format!("A presence state has at most {MAX_PRESENCE} bytes.");
-            return self.tell(frames::error(None, "too-large", &detail)).await;
+        match held.presence.change(state) {
+            Ok(true) => self.publish(stream, state).await,
+            Ok(false) => {}
+            Err(detail) => return self.tell(frames::error(None, "too-large", &detail)).await,
         }
-        self.streams.insert(stream, !state.is_null());
-        self.publish(stream, state).await;
         Ok(())
     }
 
-    async fn publish(&mut self, stream: Stream, state: Value) {
-        let Some(holder) = &self.holder else { return };
-        let person = json!({
-            "id": holder.person.id, "username": holder.person.username,
-            "full_name": holder.person.full_name, "color": holder.person.color,
-        });
-        let state =
-            json!({ "stream": stream.to_string(), "socket": self.id, "person": person, "state": state });
-        self.hub.publish_presence(stream, &state).await;
+    // Of `&mut`, since a socket cannot be shared between threads.
+    async fn publish(&mut self, stream: Stream, state: &Value) {
+        if let Some(holder) = &self.holder {
+            self.hub.publish_presence(stream, self.id, &holder.person, state).await;
+        }
     }
 
     /// Passes on what a channel has for the client.
-    async fn pass_on(&mut self, out: Out) -> Result<(), Option<Close>> {
+    async fn pass_on(&mut self, out: Out) -> Step {
         match out {
-            Out::Text(text) => self.socket.send(Frame::text(text.as_ref())).await.map_err(|_| None),
+            Out::Text(text) => self.transmit(Frame::text(text.as_ref())).await,
             Out::Revoked(stream) => {
-                self.streams.remove(&stream);
+                self.forget_ended().await;
                 self.tell(frames::revoked(stream)).await
             }
             Out::Watch(change) => {
-                if !self.ends_credential(&change) {
-                    return Ok(());
+                if self.ends_credential(&change) {
+                    self.revoke_all().await
+                } else {
+                    Ok(())
                 }
-                for stream in std::mem::take(&mut self.streams).into_keys() {
-                    self.tell(frames::revoked(stream)).await?;
-                }
-                Err(Some(Close::Unauthenticated))
             }
         }
     }
@@ -369,59 +337,118 @@ impl Session<'_> {
         }
     }
 
-    /// Pings, and looks the credential up again: sessions and tokens also end by time, or with their person.
-    async fn beat(&mut self) -> Result<(), Option<Close>> {
-        if let Some(holder) = &self.holder
-            && let Ok(mut conn) = self.hub.app.read().await
-            && matches!(
-                access::person(&self.hub.app, &mut conn, &holder.caller).await,
-                Err(Error::Unauthenticated)
-            )
-        {
-            for stream in std::mem::take(&mut self.streams).into_keys() {
-                self.tell(frames::revoked(stream)).await?;
-            }
-            return Err(Some(Close::Unauthenticated));
+    /// The credential is no longer good: neither is any subscription.
+    async fn revoke_all(&mut self) -> Step {
+        let streams: Vec<Stream> = self.streams.keys().copied().collect();
+        for stream in streams {
+            self.leave(stream).await;
+            self.tell(frames::revoked(stream)).await?;
         }
-        self.socket.send(Frame::ping(Vec::new())).await.map_err(|_| None)
+        Err(Some(Close::Unauthenticated))
+    }
+
+    /// Pings, and looks the credential up again: sessions and tokens also end with their person.
+    async fn beat(&mut self) -> Step {
+        self.check_credential(false).await?;
+        self.transmit(Frame::ping(Vec::new())).await
+    }
+
+    /// Looks the credential up. At its known end one that cannot be looked up counts as ended.
+    async fn check_credential(&mut self, at_its_end: bool) -> Step {
+        let Some(holder) = &mut self.holder else { return Err(Some(Close::Unauthenticated)) };
+        let app = &self.hub.app;
+        let found = match app.read().await {
+            Ok(mut conn) => access::person_until(app, &mut conn, &holder.caller).await,
+            Err(error) => Err(error),
+        };
+        let is_over = holder.until.is_some_and(|until| until <= app.now());
+        match found {
+            Ok((person, until)) => {
+                (holder.person, holder.until) = (person, until);
+                Ok(())
+            }
+            Err(Error::Unauthenticated) => self.revoke_all().await,
+            Err(_) if at_its_end && is_over => Err(Some(Close::Unavailable)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Lets go of subscriptions that their channels ended, and of the presence told there.
+    async fn forget_ended(&mut self) {
+        let ended = self.streams.iter().filter(|(_, held)| held.subscription.has_ended());
+        let ended: Vec<Stream> = ended.map(|(stream, _)| *stream).collect();
+        for stream in ended {
+            self.leave(stream).await;
+        }
     }
 
     async fn leave(&mut self, stream: Stream) {
-        if let Some(present) = self.streams.remove(&stream) {
-            if present {
-                self.publish(stream, Value::Null).await;
-            }
-            let own = self.holder.as_ref().map(|h| Stream::Person(h.person.id));
-            self.hub.leave(stream, self.id);
-            if own == Some(stream) {
-                self.watch_person();
-            }
+        let Some(held) = self.streams.remove(&stream) else { return };
+        drop(held.subscription);
+        self.hub.leave(stream, self.id, false);
+        if held.presence.is_told() {
+            self.publish(stream, &Value::Null).await;
         }
     }
 
-    async fn tell(&mut self, frame: Value) -> Result<(), Option<Close>> {
-        self.socket.send(Frame::text(frame.to_string())).await.map_err(|_| None)
+    async fn tell(&mut self, frame: Value) -> Step {
+        self.transmit(Frame::text(frame.to_string())).await
+    }
+
+    /// Sends a frame, unless the client takes too long to read or the socket has to close meanwhile.
+    async fn transmit(&mut self, frame: Frame) -> Step {
+        tokio::select! {
+            biased;
+            sent = self.socket.send(frame) => sent.map_err(|_| None),
+            () = self.hub.shutdown.cancelled() => Err(Some(Close::Restarting)),
+            () = self.end.overflowed() => Err(Some(Close::SlowReader)),
+            () = sleep(PATIENCE) => Err(Some(Close::SlowReader)),
+        }
     }
 
     async fn end_with(mut self, close: Option<Close>) {
-        let streams: Vec<(Stream, bool)> = self.streams.drain().collect();
-        for (stream, present) in streams {
-            if present {
-                self.publish(stream, Value::Null).await;
-            }
-            self.hub.leave(stream, self.id);
+        // First what waits: it is no longer sent.
+        self.outbox.close();
+        while self.outbox.try_recv().is_ok() {}
+        let streams: Vec<Stream> = self.streams.keys().copied().collect();
+        for stream in streams {
+            self.leave(stream).await;
         }
         if let Some(holder) = &self.holder {
-            self.hub.leave(Stream::Person(holder.person.id), self.id);
+            self.hub.leave(Stream::Person(holder.person.id), self.id, true);
         }
         if self.watches_jobs {
             self.hub.board.leave(self.id);
         }
         if let Some(close) = close {
             let (code, reason) = close.frame();
-            // The client may be gone already.
-            self.socket.send(Frame::close_with(code, reason)).await.ok();
+            // The client may be gone already, or not read.
+            timeout(FAREWELL, self.socket.send(Frame::close_with(code, reason))).await.ok();
+            if close == Close::TooLarge {
+                // Closing on what is still coming in would take the reason from the client.
+                sleep(FAREWELL).await;
+            }
         }
-        self.socket.close().await.ok();
+        timeout(FAREWELL, self.socket.close()).await.ok();
     }
+}
+
+/// A frame of the client, or why there is none any more.
+fn received(frame: Option<Result<Frame, salvo::Error>>) -> Step<Frame> {
+    match frame {
+        Some(Ok(frame)) if frame.is_close() => Err(None),
+        Some(Ok(frame)) if frame.as_bytes().len() > LONGEST => Err(Some(Close::TooLarge)),
+        Some(Ok(frame)) => Ok(frame),
+        Some(Err(salvo::Error::Other(error)))
+            if matches!(error.downcast_ref(), Some(tungstenite::Error::Capacity(_))) =>
+        {
+            Err(Some(Close::TooLarge))
+        }
+        Some(Err(_)) | None => Err(None),
+    }
+}
+
+/// The id in a frame of any kind.
+fn id_of(frame: &Frame) -> Option<i64> {
+    serde_json::from_str::<Value>(frame.as_str().ok()?).ok()?["id"].as_i64()
 }

@@ -20,6 +20,7 @@ mod harness;
 mod invitations;
 mod jobs;
 mod live_jobs;
+mod live_bounds;
 mod lives;
 mod maintenance;
 mod me;

@@ -6,14 +6,13 @@ use salvo::{
     http::{StatusCode, header},
     websocket::{WebSocket, WebSocketUpgrade},
 };
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::{
     endpoint::{OpDoc, Output},
+    live,
     problem::Problem,
 };
-
-/// The longest message a client may send.
-const MESSAGE_LIMIT: usize = 64 << 10;
 
 /// 101, and what then happens on the socket.
 pub struct Upgrade(Box<dyn FnOnce(WebSocket) -> BoxFuture<'static, ()> + Send>);
@@ -39,7 +38,13 @@ impl Output for Upgrade {
     }
 
     async fn write(self, req: &mut Request, res: &mut Response) -> Result<(), Problem> {
-        let upgrade = WebSocketUpgrade::new().max_message_size(MESSAGE_LIMIT).max_frame_size(MESSAGE_LIMIT);
+        // Buffers for many connections of little traffic.
+        let config = WebSocketConfig::default()
+            .read_buffer_size(8 << 10)
+            .write_buffer_size(8 << 10)
+            .max_message_size(Some(live::READ))
+            .max_frame_size(Some(live::READ));
+        let upgrade = WebSocketUpgrade::with_config(config);
         upgrade.upgrade(req, res, self.0).await.map_err(|_| {
             Problem::of_status(StatusCode::UPGRADE_REQUIRED).with_header(header::UPGRADE, "websocket")
         })
