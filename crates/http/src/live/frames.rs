@@ -79,8 +79,7 @@ pub struct ChangeView {
     /// What it was before, for what changed.
     #[schema(value_type = Option<Object>)]
     pub before: Option<Value>,
-    /// What was left out because it is long; absent when everything is here.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What was left out because it is long; none when everything is here.
     pub omitted: Option<OmittedView>,
 }
 
@@ -124,10 +123,8 @@ impl ChangeView {
     pub fn frame(self) -> Value {
         let mut frame = serde_json::to_value(self).unwrap_or_default();
         frame["op"] = json!("change");
-        if frame["before"].is_null()
-            && let Some(members) = frame.as_object_mut()
-        {
-            members.remove("before");
+        if let Some(members) = frame.as_object_mut() {
+            members.retain(|name, value| !value.is_null() || !["before", "omitted"].contains(&name.as_str()));
         }
         frame
     }
