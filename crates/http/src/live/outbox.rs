@@ -159,7 +159,7 @@ mod tests {
     #[tokio::test]
     async fn short_frames_count_too() {
         let (outbox, end) = outbox();
-        for _ in 0..CAPACITY / OVERHEAD + 1 {
+        for _ in 0..=CAPACITY / OVERHEAD {
             outbox.send_text("".into());
         }
         outbox.overflowed().await;

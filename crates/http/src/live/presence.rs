@@ -1,9 +1,6 @@
 //! What one socket is at on one stream, as it told last.
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::{BuildHasher, Hash, Hasher},
-};
+use std::{collections::hash_map::RandomState, hash::BuildHasher};
 
 use serde_json::Value;
 
@@ -25,9 +22,7 @@ impl Presence {
         if text.len() > LONGEST {
             return Err(format!("A presence state has at most {LONGEST} bytes."));
         }
-        let mut hasher = self.hashes.build_hasher();
-        text.hash(&mut hasher);
-        let told = (!state.is_null()).then(|| hasher.finish());
+        let told = (!state.is_null()).then(|| self.hashes.hash_one(&text));
         Ok(std::mem::replace(&mut self.told, told) != told)
     }
 
