@@ -10,10 +10,12 @@ pub mod inputs;
 pub mod outputs;
 pub mod registry;
 
+mod etag;
 mod faults;
+mod rules;
 mod tree;
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{collections::BTreeMap, marker::PhantomData, sync::Arc};
 
 use salvo::{Router, http::StatusCode};
 use tenon_core::tokens::Scope;
@@ -168,6 +170,8 @@ impl Group<'_> {
             secret: false,
             websocket: doc.websocket,
             query_names: std::mem::take(&mut doc.query_names),
+            query_bounds: BTreeMap::default(),
+            body_limit: BODY_LIMIT,
         };
         let mount: Mount = Box::new(move |operation| {
             salvo::Handler::arc(Endpoint { operation, function, args: PhantomData })
@@ -257,6 +261,12 @@ impl Op {
     fn complete(&mut self) {
         let (operation, doc) = (&mut self.operation, &mut self.doc);
         let id = operation.id;
+        operation.query_bounds = rules::bounds(doc);
+        operation.body_limit = rules::body_limit(doc);
+        if doc.json_body {
+            let detail = format!("The body is larger than {} bytes.", operation.body_limit);
+            doc.problem(StatusCode::PAYLOAD_TOO_LARGE, &detail);
+        }
         if operation.authenticated {
             assert!(operation.scope.is_some(), "{id} takes a caller but names no scope");
             doc.problem(StatusCode::FORBIDDEN, "The credential lacks the permission or the scope.");
@@ -277,6 +287,13 @@ impl Op {
                 "The first request with this idempotency key is still running.",
             );
             doc.problem(StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key was used with another body.");
+        }
+        if operation.method == Method::Post && operation.secret {
+            let rule = "Takes no `Idempotency-Key`, since its response carries a secret, which is not kept.";
+            let said = doc.operation.description.take().map_or_else(String::new, |said| format!("{said} "));
+            doc.operation.description = Some(format!("{said}{rule}"));
+            let refused = "There is an `Idempotency-Key`; `code` is `idempotency-unsupported`.";
+            doc.problem(StatusCode::BAD_REQUEST, refused);
         }
         if operation.budgeting != Budgeting::Free {
             doc.problem(
@@ -299,6 +316,9 @@ impl Op {
         }
         if let Some(scope) = operation.scope {
             extensions.insert("x-scope".to_owned(), scope.as_str().into());
+        }
+        if doc.json_body {
+            extensions.insert("x-body-limit".to_owned(), operation.body_limit.into());
         }
         doc.operation.extensions = Some(extensions.into_iter().collect());
         let fallback = describe::problem_response(

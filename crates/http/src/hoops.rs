@@ -1,7 +1,7 @@
 //! What surrounds every request, also those that no route matches.
 //!
 //! From the outside in: the request gets its name, is observed, its answer gets security and CORS
-//! headers, whatever broke becomes a problem, budgets are drawn from, maintenance keeps people out, the
+//! headers, whatever broke becomes a problem, heads that cannot stand are refused, budgets are drawn from, maintenance keeps people out, the
 //! answer is compressed, and the endpoint has only so long, and runs once for all retries of a request.
 
 mod closed;
@@ -13,12 +13,17 @@ mod finish;
 mod limit;
 mod observe;
 mod replay;
+mod request_head;
 mod shield;
 
 use std::{collections::HashMap, sync::Arc};
 
 use salvo::{Request, Service};
 
+pub(crate) use self::{
+    correlate::{HEADER as CORRELATION_HEADER, made as new_correlation_id},
+    shield::security_headers,
+};
 use crate::{
     endpoint::{Method, Operation, PREFIX},
     frame::Frame,
@@ -33,6 +38,7 @@ pub(crate) fn surround(service: Service, frame: &Arc<Frame>, operations: &[Arc<O
         .hoop(shield::Shield::new(&frame.instance.public_url))
         .hoop(cors::Cors::new(Arc::clone(frame)))
         .hoop(finish::Finish)
+        .hoop(request_head::RequestHead)
         .hoop(limit::Limit::new(Arc::clone(frame)))
         .hoop(closed::Closed::new(Arc::clone(frame)));
     let service = if settings.compression { service.hoop(compress::Compress::new()) } else { service };

@@ -47,10 +47,10 @@ the browser's cookie; a change by cookie also needs `X-CSRF-Token`.
 **Errors** are `application/problem+json` (RFC 9457) everywhere: programs branch on `code`, people read \
 `detail`, `instance` names the request in the logs. What you may not see answers 404.
 
-**Concurrency**: single resources have a strong `ETag`; send it as `If-None-Match` to read and as \
-`If-Match` to change.
+**Concurrency**: single resources have an `ETag` that begins with their version; send it as `If-None-Match` to read \
+and as `If-Match` to change. A proxy that compresses may make it weak or put its coding behind it.
 
-**Retries**: any POST takes an `Idempotency-Key`.
+**Retries**: a POST takes an `Idempotency-Key`, unless its response carries a secret; then a request with one is refused.
 
 **Lists** are pages: follow `next_cursor` until it is null.
 

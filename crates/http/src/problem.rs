@@ -286,9 +286,13 @@ impl From<Error> for Problem {
             }
             Error::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
             Error::Invalid(errors) => Self::invalid(errors),
-            Error::Stale { what, expected, current, representation } => Self::stale(format!(
-                "The {what} has changed since version {expected}; it is at version {current}."
-            ))
+            Error::Stale { what, expected, current, representation } => Self::stale(if expected > 0 {
+                format!("The {what} has changed since version {expected}; it is at version {current}.")
+            } else {
+                format!(
+                    "If-Match names no ETag of ours, so nothing was changed. The {what} is at version {current}; fetch it for its ETag."
+                )
+            })
             .with_current(representation),
             Error::RateLimited { retry_after } => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,

@@ -3,6 +3,10 @@
 //! Nobody shall notice the end. First no connection is accepted any more, while those there are bring the requests
 //! that are on their way, and every answer says that it is the last; only then are the silent ones closed.
 
+mod connection;
+mod parse_errors;
+mod unread_body;
+
 use std::{io::Result, os::unix::net, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
@@ -16,8 +20,15 @@ use salvo::{
     handler,
     http::{HeaderValue, StatusCode, Version, header::CONNECTION, uri::Scheme},
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
+
+pub use self::parse_errors::ParseErrors;
+use self::{
+    connection::{Connection, Connections},
+    unread_body::UnreadBody,
+};
 
 /// How long a request may be on its way when the process is to stop. A proxy sends it right after it has connected.
 const ON_THE_WAY: Duration = Duration::from_millis(300);
@@ -35,14 +46,27 @@ pub enum Listener {
 /// `grace`. What waits in a socket that somebody else keeps open is left to whoever serves it next.
 pub async fn serve(
     service: Service,
+    parse_errors: ParseErrors,
     listeners: Vec<Listener>,
     stopping: CancellationToken,
     grace: Duration,
 ) -> Result<()> {
-    let service = service.hoop(LastAnswer(stopping.clone()));
+    let connections = Arc::<Connections>::default();
+    let mut service = service.hoop(LastAnswer(stopping.clone()));
+    // Outermost: whoever gave the response, it may have come early.
+    service.hoops.insert(0, Arc::new(UnreadBody(Arc::clone(&connections))));
+    let around = Around { connections, parse_errors: Arc::new(parse_errors), stopping };
     let serving =
-        listeners.into_iter().map(|listener| serve_one(again(&service), listener, stopping.clone(), grace));
+        listeners.into_iter().map(|listener| serve_one(again(&service), listener, around.clone(), grace));
     try_join_all(serving).await.map(drop)
+}
+
+/// What all connections share.
+#[derive(Clone)]
+struct Around {
+    connections: Arc<Connections>,
+    parse_errors: Arc<ParseErrors>,
+    stopping: CancellationToken,
 }
 
 /// The same service: its parts are shared.
@@ -54,33 +78,28 @@ fn again(service: &Service) -> Service {
     same
 }
 
-async fn serve_one(
-    service: Service,
-    listener: Listener,
-    stopping: CancellationToken,
-    grace: Duration,
-) -> Result<()> {
+async fn serve_one(service: Service, listener: Listener, around: Around, grace: Duration) -> Result<()> {
     match listener {
         Listener::Tcp(listener) => {
             listener.set_nonblocking(true)?;
             let acceptor = TcpAcceptor::try_from(TcpListener::from_std(listener)?)?;
-            run(acceptor, service, stopping, grace).await
+            run(acceptor, service, around, grace).await
         }
         Listener::Unix(listener) => {
             listener.set_nonblocking(true)?;
             let acceptor = UnixAcceptor::new(UnixListener::from_std(listener)?)?;
-            run(acceptor, service, stopping, grace).await
+            run(acceptor, service, around, grace).await
         }
     }
 }
 
-async fn run<A: Acceptor + Send>(
-    acceptor: A,
-    service: Service,
-    stopping: CancellationToken,
-    grace: Duration,
-) -> Result<()> {
-    let server = Server::new(UntilStopping { acceptor, stopping: stopping.clone() });
+async fn run<A>(acceptor: A, service: Service, around: Around, grace: Duration) -> Result<()>
+where
+    A: Acceptor + Send,
+    A::Stream: AsyncRead + AsyncWrite + Unpin,
+{
+    let stopping = around.stopping.clone();
+    let server = Server::new(UntilStopping { acceptor, around });
     let handle = server.handle();
     let mut serving = std::pin::pin!(server.try_serve(service));
     let waiting = async {
@@ -112,12 +131,16 @@ impl LastAnswer {
 /// Accepts nothing once the process is stopping.
 struct UntilStopping<A> {
     acceptor: A,
-    stopping: CancellationToken,
+    around: Around,
 }
 
-impl<A: Acceptor> Acceptor for UntilStopping<A> {
-    type Coupler = A::Coupler;
-    type Stream = A::Stream;
+impl<A> Acceptor for UntilStopping<A>
+where
+    A: Acceptor + Send,
+    A::Stream: AsyncRead + AsyncWrite + Unpin,
+{
+    type Coupler = TcpCoupler<Self::Stream>;
+    type Stream = Connection<A::Stream>;
 
     fn holdings(&self) -> &[Holding] {
         self.acceptor.holdings()
@@ -127,11 +150,21 @@ impl<A: Acceptor> Acceptor for UntilStopping<A> {
         &mut self,
         policy: Option<ArcFusePolicy>,
     ) -> Result<Accepted<Self::Coupler, Self::Stream>> {
-        tokio::select! {
+        let accepted = tokio::select! {
             biased;
-            () = self.stopping.cancelled() => std::future::pending().await,
-            accepted = self.acceptor.accept(policy) => accepted,
-        }
+            () = self.around.stopping.cancelled() => std::future::pending().await,
+            accepted = self.acceptor.accept(policy) => accepted?,
+        };
+        let Around { connections, parse_errors, .. } = self.around.clone();
+        Ok(Accepted {
+            coupler: TcpCoupler::new(),
+            stream: Connection::new(accepted.stream, connections, parse_errors),
+            fuse_config: accepted.fuse_config,
+            conn_ctrl: accepted.conn_ctrl,
+            local_addr: accepted.local_addr,
+            remote_addr: accepted.remote_addr,
+            http_scheme: accepted.http_scheme,
+        })
     }
 }
 
@@ -209,13 +242,15 @@ impl Acceptor for UnixAcceptor {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use std::time::Duration;
 
     use salvo::{Router, Service, handler};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio_util::sync::CancellationToken;
 
-    use super::{Listener, serve};
+    use super::{Listener, ParseErrors, serve};
 
     const GRACE: Duration = Duration::from_secs(10);
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -223,6 +258,18 @@ mod tests {
     #[handler]
     async fn well() -> &'static str {
         "well"
+    }
+
+    struct Zeros;
+
+    impl tenon_core::ports::randomness::Randomness for Zeros {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(0);
+        }
+    }
+
+    fn parse_errors() -> ParseErrors {
+        ParseErrors::new("http://localhost", Arc::new(Zeros))
     }
 
     async fn answer(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin) -> String {
@@ -242,7 +289,8 @@ mod tests {
         let stopping = CancellationToken::new();
         let service = Service::new(Router::new().get(well));
         let listeners = vec![Listener::Tcp(tcp), Listener::Unix(unix)];
-        let serving = async { serve(service, listeners, stopping.clone(), GRACE).await.unwrap() };
+        let serving =
+            async { serve(service, parse_errors(), listeners, stopping.clone(), GRACE).await.unwrap() };
         let asking = async {
             let tcp = answer(tokio::net::TcpStream::connect(address).await.unwrap()).await;
             let unix = answer(tokio::net::UnixStream::connect(&path).await.unwrap()).await;
@@ -275,7 +323,9 @@ mod tests {
             let stopping = CancellationToken::new();
             let service = Service::new(Router::new().get(well));
             let serving = async {
-                serve(service, vec![Listener::Unix(unix)], stopping.clone(), GRACE).await.unwrap();
+                serve(service, parse_errors(), vec![Listener::Unix(unix)], stopping.clone(), GRACE)
+                    .await
+                    .unwrap();
             };
             let asking = async {
                 let mut used = tokio::net::UnixStream::connect(&path).await.unwrap();

@@ -15,6 +15,7 @@ use crate::{
     openapi::{self, About},
     pages,
     readiness::Check,
+    serve::ParseErrors,
 };
 
 /// A service and what is known of it.
@@ -25,6 +26,8 @@ pub struct Assembled {
     pub document: Arc<Value>,
     /// Every operation, in the order of the table.
     pub operations: Vec<Arc<Operation>>,
+    /// How requests that cannot be read are refused.
+    pub parse_errors: ParseErrors,
 }
 
 /// Tenon's HTTP face, its live side included.
@@ -45,6 +48,7 @@ pub fn assemble(api: Api, frame: Frame) -> Assembled {
     let router = Router::new()
         .push(router.push(pages::documents(&document, &older)))
         .push(pages::routes(&frame.instance));
+    let parse_errors = ParseErrors::new(&frame.instance.public_url, Arc::clone(&frame.randomness));
     let service = hoops::surround(Service::new(router), &Arc::new(frame), &operations);
-    Assembled { service, document: Arc::new(document), operations }
+    Assembled { service, document: Arc::new(document), operations, parse_errors }
 }

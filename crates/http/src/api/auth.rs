@@ -116,7 +116,7 @@ struct NewSignUp {
     /// Language of mails and of the interface.
     lang: Option<LangView>,
     /// IANA time zone; UTC when absent.
-    #[schema(value_type = Option<String>, example = "Europe/London")]
+    #[schema(value_type = Option<String>, max_length = 100, example = "Europe/London")]
     timezone: Option<Timezone>,
     /// The terms of use are accepted; must be true.
     accept_terms: bool,
@@ -367,7 +367,7 @@ struct NewClaim {
     /// Language of mails and of the interface.
     lang: Option<LangView>,
     /// IANA time zone; UTC when absent.
-    #[schema(value_type = Option<String>, example = "Europe/London")]
+    #[schema(value_type = Option<String>, max_length = 100, example = "Europe/London")]
     timezone: Option<Timezone>,
 }
 

@@ -129,6 +129,10 @@ struct CommentPatch {
     #[serde(default)]
     #[schema(value_type = String, min_length = 1, max_length = 20_000)]
     body: Given<CommentBody>,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 async fn list(
@@ -166,9 +170,10 @@ async fn update(
     seen: IfMatch,
     Patch(patch): Patch<CommentPatch>,
 ) -> Result<Json<CommentView>, Problem> {
+    let expected = seen.or(patch.version.into_option());
     let (project, story, id) = (p.project_id.into(), p.story()?, p.comment_id.into());
     let comment = match patch.body.into_option() {
-        Some(body) => comments::edit(&ctx, &caller, project, &story, id, seen.version(), body).await?,
+        Some(body) => comments::edit(&ctx, &caller, project, &story, id, expected, body).await?,
         None => comments::get(&ctx, &caller, project, &story, id).await?,
     };
     Ok(Json(comment.into()))

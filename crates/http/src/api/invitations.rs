@@ -43,7 +43,9 @@ pub(super) trait InvitationsBody {
 /// A body that names another role for an invitation.
 pub(super) trait RoleBody {
     /// Which.
-    fn role(self) -> GivenRole;
+    fn role(&self) -> GivenRole;
+    /// The version that the caller has seen, if it says so.
+    fn version(&self) -> Option<i64>;
 }
 
 pub(super) async fn list<P: PlacePath>(
@@ -84,7 +86,11 @@ pub(super) async fn update<P: InvitationPath, B: RoleBody>(
     Patch(wish): Patch<B>,
 ) -> Result<Json<InvitationView>, Problem> {
     let (place, id) = path.invitation();
-    Ok(Json(invitations::change_role(&ctx, &caller, place, id, seen.version(), wish.role()).await?.into()))
+    Ok(Json(
+        invitations::change_role(&ctx, &caller, place, id, seen.or(wish.version()), wish.role())
+            .await?
+            .into(),
+    ))
 }
 
 pub(super) async fn resend<P: InvitationPath>(

@@ -69,8 +69,12 @@ struct PatchProfile {
     lang: Given<LangView>,
     /// New IANA time zone.
     #[serde(default)]
-    #[schema(value_type = String, example = "Europe/London")]
+    #[schema(value_type = String, max_length = 100, example = "Europe/London")]
     timezone: Given<Timezone>,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 async fn update(
@@ -79,6 +83,7 @@ async fn update(
     seen: IfMatch,
     Patch(patch): Patch<PatchProfile>,
 ) -> Result<Json<UserView>, Problem> {
+    let expected = seen.or(patch.version.into_option());
     let patch = ProfilePatch {
         username: patch.username.into_option(),
         full_name: patch.full_name.into_option(),
@@ -86,7 +91,7 @@ async fn update(
         lang: patch.lang.into_option().map(Lang::from),
         timezone: patch.timezone.into_option(),
     };
-    Ok(Json(me::patch(&ctx, &caller, &patch, seen.version()).await?.into()))
+    Ok(Json(me::patch(&ctx, &caller, &patch, expected).await?.into()))
 }
 
 async fn delete(ctx: Ctx, caller: Caller, seen: IfMatch) -> Result<SignedOut, Problem> {

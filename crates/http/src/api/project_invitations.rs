@@ -17,7 +17,7 @@ use super::{
     workflows::ProjectPath,
 };
 use crate::endpoint::{
-    Api,
+    Api, Given,
     methods::{Delete, Get, Patch, Post},
 };
 
@@ -137,6 +137,10 @@ struct ProjectInvitationPatch {
     /// As what.
     #[schema(example = "01993c5e-7c1f-7d5e-9b42-9f1f6c1f0d01")]
     role_id: Uuid,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 impl PlacePath for ProjectPath {
@@ -161,7 +165,10 @@ impl InvitationsBody for NewProjectInvitations {
 }
 
 impl RoleBody for ProjectInvitationPatch {
-    fn role(self) -> GivenRole {
+    fn version(&self) -> Option<i64> {
+        self.version.into_option()
+    }
+    fn role(&self) -> GivenRole {
         GivenRole::Project(self.role_id.into())
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{workflows::ProjectPath, workspace_members::LeavingBody};
 use crate::{
     endpoint::{
-        Api, Body, Caller, Ctx, IfMatch, Json, NoContent, Page, Patch, Path, Query, Versioned,
+        Api, Body, Caller, Ctx, Given, IfMatch, Json, NoContent, Page, Patch, Path, Query, Versioned,
         methods::{Delete, Get, Patch as PatchMethod, Post},
     },
     paging::{self, Paging},
@@ -113,6 +113,10 @@ struct ProjectMemberPatch {
     /// As what from now on.
     #[schema(example = "01993c5e-7c1f-7d5e-9b42-9f1f6c1f0d01")]
     role_id: Uuid,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 async fn list(
@@ -142,9 +146,9 @@ async fn update(
     seen: IfMatch,
     Patch(patch): Patch<ProjectMemberPatch>,
 ) -> Result<Json<ProjectMemberView>, Problem> {
+    let expected = seen.or(patch.version.into_option());
     let (project, person) = (p.project_id.into(), p.user_id.into());
-    let member =
-        members::change_role(&ctx, &caller, project, person, seen.version(), patch.role_id.into()).await?;
+    let member = members::change_role(&ctx, &caller, project, person, expected, patch.role_id.into()).await?;
     Ok(Json(member.into()))
 }
 

@@ -140,6 +140,10 @@ struct RolePatchBody {
     #[serde(default)]
     #[schema(value_type = Vec<ProjectPermissionView>, example = json!(["view_story", "view_comment"]))]
     permissions: Given<Vec<ProjectPermissionView>>,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -180,12 +184,13 @@ async fn update(
     seen: IfMatch,
     Patch(patch): Patch<RolePatchBody>,
 ) -> Result<Json<ProjectRoleView>, Problem> {
+    let expected = seen.or(patch.version.into_option());
     let patch = RolePatch {
         name: patch.name.into_option(),
         permissions: patch.permissions.into_option().map(|words| set(&words)),
     };
     let (project, id) = (p.project_id.into(), p.role_id.into());
-    Ok(Json(roles::patch(&ctx, &caller, project, id, seen.version(), patch).await?.into()))
+    Ok(Json(roles::patch(&ctx, &caller, project, id, expected, patch).await?.into()))
 }
 
 async fn delete(

@@ -257,6 +257,10 @@ struct ProjectPatchBody {
     #[serde(default)]
     #[schema(value_type = bool, example = true)]
     archived: Given<bool>,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 async fn list_mine(
@@ -311,6 +315,7 @@ async fn update(
     seen: IfMatch,
     Patch(patch): Patch<ProjectPatchBody>,
 ) -> Result<Json<ProjectView>, Problem> {
+    let expected = seen.or(patch.version.into_option());
     let patch = ProjectPatch {
         name: patch.name.into_option(),
         description: patch.description.into_option(),
@@ -318,7 +323,7 @@ async fn update(
         key: patch.key.into_option(),
         archived: patch.archived.into_option(),
     };
-    Ok(Json(projects::patch(&ctx, &caller, p.project_id.into(), seen.version(), patch).await?.into()))
+    Ok(Json(projects::patch(&ctx, &caller, p.project_id.into(), expected, patch).await?.into()))
 }
 
 async fn delete(

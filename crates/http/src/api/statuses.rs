@@ -220,6 +220,10 @@ struct StatusPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 10000)]
     wip_limit: Field<i32>,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 /// The columns of a board, in the order wanted.
@@ -280,6 +284,7 @@ async fn update(
     seen: IfMatch,
     Patch(patch): Patch<StatusPatchBody>,
 ) -> Result<Json<StatusView>, Problem> {
+    let expected = seen.or(patch.version.into_option());
     let wip_limit = match patch.wip_limit.into_option() {
         Some(wanted) => Some(limit(wanted)?),
         None => None,
@@ -291,7 +296,7 @@ async fn update(
         wip_limit,
     };
     let (project, board, id) = (p.project_id.into(), p.board().workflow(), p.status_id.into());
-    let status = statuses::patch(&ctx, &caller, project, &board, id, seen.version(), patch).await?;
+    let status = statuses::patch(&ctx, &caller, project, &board, id, expected, patch).await?;
     Ok(Json(status.into()))
 }
 

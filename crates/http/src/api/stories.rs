@@ -350,9 +350,11 @@ async fn update(
     seen: IfMatch,
     Patch(patch): Patch<StoryPatchBody>,
 ) -> Result<Json<StoryView>, Problem> {
-    let expected = match patch.version.into_option() {
-        Some(version) => Some(version),
-        None => seen.required()?.version(),
+    let expected = if let Some(version) = patch.version.into_option() {
+        Some(version)
+    } else {
+        let story = p.story()?;
+        seen.required(stories::get(&ctx, &caller, p.project_id.into(), &story)).await?.version()
     };
     let patch = StoryPatch {
         title: patch.title.into_option(),

@@ -216,7 +216,7 @@ struct NewUser {
     /// Language of mails and of the interface.
     lang: Option<LangView>,
     /// IANA time zone; UTC when absent.
-    #[schema(value_type = Option<String>, example = "America/New_York")]
+    #[schema(value_type = Option<String>, max_length = 100, example = "America/New_York")]
     timezone: Option<Timezone>,
     /// Administers the instance.
     #[serde(default)]
@@ -236,6 +236,10 @@ struct UserPatch {
     #[serde(default)]
     #[schema(value_type = bool)]
     is_admin: Given<bool>,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 async fn list(
@@ -276,10 +280,10 @@ async fn update(
     seen: IfMatch,
     Patch(patch): Patch<UserPatch>,
 ) -> Result<Json<ChangedUserView>, Problem> {
+    let expected = seen.or(patch.version.into_option());
     let patch =
         AccountPatch { is_active: patch.is_active.into_option(), is_admin: patch.is_admin.into_option() };
-    let changed =
-        users::patch(&ctx, Operator::Caller(&caller), p.user_id.into(), patch, seen.version()).await?;
+    let changed = users::patch(&ctx, Operator::Caller(&caller), p.user_id.into(), patch, expected).await?;
     Ok(Json(changed.into()))
 }
 

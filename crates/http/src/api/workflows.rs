@@ -186,6 +186,10 @@ struct WorkflowPatch {
     #[serde(default)]
     #[schema(value_type = u16, minimum = 0)]
     position: Given<u16>,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -232,10 +236,10 @@ async fn update(
     seen: IfMatch,
     Patch(patch): Patch<WorkflowPatch>,
 ) -> Result<Json<WorkflowView>, Problem> {
+    let expected = seen.or(patch.version.into_option());
     let (name, position) = (patch.name.into_option(), patch.position.into_option().map(usize::from));
     let workflow =
-        workflows::patch(&ctx, &caller, p.project_id.into(), &p.workflow(), seen.version(), name, position)
-            .await?;
+        workflows::patch(&ctx, &caller, p.project_id.into(), &p.workflow(), expected, name, position).await?;
     Ok(Json(workflow.into()))
 }
 

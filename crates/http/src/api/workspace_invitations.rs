@@ -18,7 +18,7 @@ use super::{
     workspaces::WorkspacePath,
 };
 use crate::endpoint::{
-    Api,
+    Api, Given,
     methods::{Delete, Get, Patch, Post},
 };
 
@@ -136,6 +136,10 @@ struct NewWorkspaceInvitation {
 struct WorkspaceInvitationPatch {
     /// As what.
     role: WorkspaceRoleView,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 impl PlacePath for WorkspacePath {
@@ -158,7 +162,10 @@ impl InvitationsBody for NewWorkspaceInvitations {
 }
 
 impl RoleBody for WorkspaceInvitationPatch {
-    fn role(self) -> GivenRole {
+    fn version(&self) -> Option<i64> {
+        self.version.into_option()
+    }
+    fn role(&self) -> GivenRole {
         GivenRole::Workspace(self.role.0)
     }
 }

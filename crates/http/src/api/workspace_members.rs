@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{permissions::WorkspaceRoleView, workspaces::WorkspacePath};
 use crate::{
     endpoint::{
-        Api, Body, Caller, Ctx, IfMatch, Json, NoContent, Page, Patch, Path, Query, Versioned,
+        Api, Body, Caller, Ctx, Given, IfMatch, Json, NoContent, Page, Patch, Path, Query, Versioned,
         methods::{Delete, Get, Patch as PatchMethod, Post},
     },
     paging::{self, Paging},
@@ -118,6 +118,10 @@ struct WorkspaceMemberPath {
 struct WorkspaceMemberPatch {
     /// As what from now on.
     role: WorkspaceRoleView,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 /// How to leave.
@@ -158,8 +162,9 @@ async fn update(
     seen: IfMatch,
     Patch(patch): Patch<WorkspaceMemberPatch>,
 ) -> Result<Json<WorkspaceMemberView>, Problem> {
+    let expected = seen.or(patch.version.into_option());
     let (workspace, person) = (p.workspace_id.into(), p.user_id.into());
-    let member = members::change_role(&ctx, &caller, workspace, person, seen.version(), patch.role.0).await?;
+    let member = members::change_role(&ctx, &caller, workspace, person, expected, patch.role.0).await?;
     Ok(Json(member.into()))
 }
 

@@ -149,6 +149,10 @@ struct WorkspacePatchBody {
     #[serde(default)]
     #[schema(value_type = i16, minimum = 1, maximum = 20, example = 5)]
     color: Given<Color>,
+    /// The version you have seen, when there is no `If-Match`.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    version: Given<i64>,
 }
 
 async fn list(
@@ -184,9 +188,10 @@ async fn update(
     seen: IfMatch,
     Patch(patch): Patch<WorkspacePatchBody>,
 ) -> Result<Json<WorkspaceView>, Problem> {
+    let expected = seen.or(patch.version.into_option());
     let patch = WorkspacePatch { name: patch.name.into_option(), color: patch.color.into_option() };
     let id = p.workspace_id.into();
-    Ok(Json(workspaces::patch(&ctx, &caller, id, seen.version(), patch).await?.into()))
+    Ok(Json(workspaces::patch(&ctx, &caller, id, expected, patch).await?.into()))
 }
 
 async fn delete(

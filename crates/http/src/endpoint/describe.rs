@@ -29,6 +29,8 @@ pub struct OpDoc {
     pub(crate) credential_aware: bool,
     /// Reads or writes a body of any length, or a websocket: no time limit applies.
     pub(crate) streaming: bool,
+    /// Takes a body of JSON.
+    pub(crate) json_body: bool,
     /// Answers 101.
     pub(crate) websocket: bool,
 }
@@ -76,6 +78,7 @@ impl OpDoc {
     /// The body of the request: the same schema under each media type.
     pub fn body<T: ToSchema>(&mut self, media_types: &[&str]) {
         let schema = self.schema::<T>();
+        self.json_body = true;
         self.raw_body(&schema, media_types);
     }
 

@@ -18,8 +18,15 @@ pub(crate) fn one(pointer: impl Into<String>, code: &str, detail: impl Into<Stri
 }
 
 /// The problem of a JSON body.
-pub(crate) fn of_json(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+pub(crate) fn of_json(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> Problem {
     let inner = error.inner();
+    // Where an enumeration is due, serde_json takes `null` or a number for a mistake in the syntax.
+    let is_word_missing = inner.classify() == Category::Syntax
+        && inner.to_string().starts_with("expected value")
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+    if is_word_missing {
+        return one(pointer(error.path()), "wrong-type", "must be one of the words that the document lists");
+    }
     match inner.classify() {
         Category::Data => {
             let message = inner.to_string();

@@ -64,7 +64,7 @@ macro_rules! api_fn {
             ) -> Result<(), Problem> {
                 $(let $input = $input::extract(req, depot).await?;)*
                 let _ = &depot;
-                operation.refuse_unknown_query(req)?;
+                operation.check_query(req)?;
                 self($($input),*).await?.write(req, res).await
             }
             fn describe(doc: &mut OpDoc) {

@@ -9,7 +9,7 @@ mod precondition;
 mod state;
 mod upload;
 
-pub(crate) use self::{body::bytes as body_bytes, params::header_text, precondition::entity_tag};
+pub(crate) use self::{body::bytes as body_bytes, params::header_text};
 pub use self::{
     body::{BODY_LIMIT, Body, Patch},
     caller::MaybeCaller,

@@ -1,11 +1,12 @@
 //! What is known of an operation once the table is complete; middleware and tests read it, too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use salvo::Request;
 use tenon_core::{FieldError, tokens::Scope};
 use utoipa::openapi::HttpMethod;
 
+use super::rules::{self, Bounds};
 use crate::problem::Problem;
 
 /// Which budget of calls an operation draws from.
@@ -86,12 +87,16 @@ pub struct Operation {
     pub secret: bool,
     /// Answers with a websocket.
     pub websocket: bool,
+    /// The most bytes that a JSON body may have, which follows from the limits of its fields.
+    pub body_limit: usize,
     pub(crate) query_names: BTreeSet<String>,
+    pub(crate) query_bounds: BTreeMap<String, Bounds>,
 }
 
 impl Operation {
-    /// Refuses query parameters that no input declares: a misspelt filter must not read as no filter.
-    pub(crate) fn refuse_unknown_query(&self, req: &Request) -> Result<(), Problem> {
+    /// Refuses query parameters that no input declares, for a misspelt filter must not read as no filter, and those that
+    /// are longer or larger than declared.
+    pub(crate) fn check_query(&self, req: &Request) -> Result<(), Problem> {
         let query = req.uri().query().unwrap_or_default();
         let errors: Vec<FieldError> = form_urlencoded::parse(query.as_bytes())
             .filter(|(name, _)| !self.query_names.contains(name.as_ref()))
@@ -102,6 +107,6 @@ impl Operation {
             })
             .take(10)
             .collect();
-        if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+        if errors.is_empty() { rules::check(&self.query_bounds, req) } else { Err(Problem::invalid(errors)) }
     }
 }

@@ -12,7 +12,8 @@ use tracing::Instrument;
 use super::{Route, Routes};
 use crate::{endpoint::Correlation, frame::Frame};
 
-const HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
+/// The header of the request's name, in both directions.
+pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
 
 pub(super) struct Correlate {
     frame: Arc<Frame>,
@@ -68,7 +69,8 @@ fn given(req: &Request) -> Option<String> {
     real.then(|| trace.to_ascii_lowercase())
 }
 
-fn made(randomness: &dyn Randomness) -> String {
+/// A name for a request that brought none.
+pub(crate) fn made(randomness: &dyn Randomness) -> String {
     let mut bytes = [0; 16];
     randomness.fill(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()

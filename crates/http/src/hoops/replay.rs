@@ -1,7 +1,8 @@
 //! `Idempotency-Key`: a POST that is sent again gets the first answer again, and runs once.
 //!
 //! The key belongs to the person whose credential brought it. Answers that fail on our side are not kept, nor are
-//! those that carry a secret: a password or token does not lie about for a day to save a retry.
+//! those that carry a secret: a password or token does not lie about for a day to save a retry. Operations with such
+//! answers refuse the key rather than ignore it, and the document says so.
 
 use std::sync::Arc;
 
@@ -66,18 +67,20 @@ async fn claim(req: &mut Request, depot: &Depot) -> Result<Option<Claim>, Proble
     if !req.headers().contains_key(&HEADER) {
         return Ok(None);
     }
-    let (Ok(app), Ok(operation)) = (depot.get_typed::<Arc<App>>(), depot.get_typed::<Arc<Operation>>())
-    else {
-        return Ok(None);
-    };
-    if operation.method != Method::Post || operation.secret {
+    let Ok(operation) = depot.get_typed::<Arc<Operation>>() else { return Ok(None) };
+    if operation.method != Method::Post {
         return Ok(None);
     }
+    if operation.secret {
+        let detail = "This operation takes no Idempotency-Key, since its response carries a secret; leave the header out.";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "idempotency-unsupported", detail));
+    }
+    let Ok(app) = depot.get_typed::<Arc<App>>() else { return Ok(None) };
     let key = header_text(req, &HEADER).filter(|key| is_decent(key)).map(str::to_owned).ok_or_else(|| {
         Problem::malformed(format!("Idempotency-Key must be 1 to {KEY_LIMIT} visible ASCII characters."))
     })?;
     let Some(caller) = caller(app, operation.scope, req, depot).await? else { return Ok(None) };
-    let fingerprint = fingerprint(operation.streaming, req).await?;
+    let fingerprint = fingerprint(operation.streaming, req, depot).await?;
     Ok(Some(Claim { app: Arc::clone(app), caller, key, fingerprint }))
 }
 
@@ -187,7 +190,7 @@ fn is_decent(key: &str) -> bool {
 }
 
 /// What must be the same in a retry. A streamed body is known by its length alone.
-async fn fingerprint(streaming: bool, req: &mut Request) -> Result<[u8; 32], Problem> {
+async fn fingerprint(streaming: bool, req: &mut Request, depot: &Depot) -> Result<[u8; 32], Problem> {
     let mut hash = Sha256::new();
     let target = req.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     let text = |name| header_text(req, &name).unwrap_or_default().to_owned();
@@ -196,7 +199,7 @@ async fn fingerprint(streaming: bool, req: &mut Request) -> Result<[u8; 32], Pro
         hash.update([0]);
     }
     if !streaming {
-        hash.update(body_bytes(req).await?);
+        hash.update(body_bytes(req, depot).await?);
     }
     Ok(hash.finalize().into())
 }

@@ -20,6 +20,8 @@ async fn a_refused_field_is_named_by_pointer_and_code() {
         (r#"{"title":7}"#, 422, "/title wrong-type"),
         (r#"{"title":"  "}"#, 422, "/title too-short"),
         (r#"{"title":"a","kind":"odd"}"#, 422, "/kind unknown-value"),
+        (r#"{"title":"a","kind":7}"#, 422, "/kind wrong-type"),
+        (r#"{"title":"a","kind":}"#, 400, "malformed"),
         (r#"{"title":"a","tags":[{"color":1},{"color":"red"}]}"#, 422, "/tags/1/color wrong-type"),
         (r#"{"title":"a","tags":[{"color":300}]}"#, 422, "/tags/0/color invalid-value"),
         (r#"{"title":"a","tags":[{"color":30}]}"#, 422, "/tags/0/color out-of-range"),
@@ -78,6 +80,12 @@ async fn the_media_type_must_be_json_and_the_size_within_a_mebibyte() {
         .send()
         .await;
     assert_eq!(charset.status, 201);
+    let latin = sample.post("/notes").signed().bytes("application/json; charset=latin1", br#"{"title":"a"}"#);
+    assert_eq!(latin.send().await.problem(), (415, "unsupported-charset".to_owned()));
+    let packed = sample.post("/notes").signed().header("content-encoding", "gzip").json(r#"{"title":"a"}"#);
+    let packed = packed.send().await;
+    assert_eq!(packed.problem(), (415, "unsupported-encoding".to_owned()));
+    assert_eq!(packed.header("accept-encoding"), "identity");
     let body = format!(r#"{{"title":"{}"}}"#, "x".repeat(1 << 20));
     let large = sample.post("/notes").signed().json(body).send().await;
     assert_eq!(large.problem(), (413, "too-large".to_owned()));
@@ -107,6 +115,8 @@ async fn query_parameters_are_typed_repeated_and_known() {
     assert_eq!(list("kind=plain").await.json()["items"].as_array().unwrap().len(), 0);
     for (query, fault) in [
         ("limit=x", "limit wrong-type"),
+        ("limit=0", "limit out-of-range"),
+        ("limit=201", "limit out-of-range"),
         ("kind=odd", "kind unknown-value"),
         ("kinds=plain", "kinds unknown-parameter"),
     ] {

@@ -100,3 +100,62 @@ async fn the_exchange_validator_notices() {
     assert_eq!(violations("/api/v1/languages", 500, good), 1, "an error that is no problem");
     assert_eq!(violations("/api/v1/health", 200, "{}"), 1, "another operation's answer");
 }
+
+/// The most bytes that a value of a schema takes, computed from the document and not as the server does it.
+fn largest(document: &serde_json::Value, schema: &serde_json::Value) -> u64 {
+    if let Some(name) = schema["$ref"].as_str() {
+        return largest(document, document.pointer(name.trim_start_matches('#')).unwrap());
+    }
+    let text = schema["maxLength"].as_u64().unwrap_or(0) * 12;
+    let items = schema["maxItems"].as_u64().unwrap_or(0) * largest_of(document, &schema["items"]);
+    let members = schema["properties"].as_object().into_iter().flatten();
+    let members: u64 = members.map(|(name, member)| name.len() as u64 + 4 + largest(document, member)).sum();
+    let variants =
+        ["oneOf", "anyOf", "allOf"].iter().flat_map(|k| schema[*k].as_array().into_iter().flatten());
+    text + items + members + variants.map(|variant| largest(document, variant)).max().unwrap_or(0)
+}
+
+fn largest_of(document: &serde_json::Value, schema: &serde_json::Value) -> u64 {
+    if schema.is_object() { largest(document, schema) } else { 0 }
+}
+
+#[test]
+fn no_body_is_too_large_whose_every_field_is_within_its_limit() {
+    let document = tenon_http::document();
+    let (mut bodies, mut above) = (0, 0);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for (media_type, content) in operation["requestBody"]["content"].as_object().into_iter().flatten()
+            {
+                if media_type == "application/octet-stream" {
+                    continue;
+                }
+                let limit = operation["x-body-limit"].as_u64().expect("every body of JSON has a limit");
+                let largest = largest(&document, &content["schema"]);
+                assert!(
+                    largest <= limit,
+                    "{method} {path}: fields may have {largest} bytes, the body {limit}"
+                );
+                bodies += 1;
+                above += u64::from(largest > 1 << 20);
+            }
+        }
+    }
+    assert!(bodies > 40 && above > 0, "{bodies} {above}: descriptions alone are larger than a mebibyte");
+}
+
+#[test]
+fn every_text_in_a_query_is_bounded() {
+    let document = tenon_http::document();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let schema = &parameter["schema"];
+                let is_free =
+                    schema["type"] == "string" && schema["enum"].is_null() && schema["format"].is_null();
+                let is_bounded = schema["maxLength"].is_u64() || parameter["in"] != "query" || !is_free;
+                assert!(is_bounded, "{method} {path}: {}", parameter["name"]);
+            }
+        }
+    }
+}

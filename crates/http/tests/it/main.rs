@@ -12,6 +12,7 @@ mod comments;
 mod credentials;
 mod delegations;
 mod document;
+mod early_responses;
 mod edges;
 mod events;
 mod files;

@@ -12,6 +12,8 @@ async fn a_tag_spares_the_body() {
     assert_eq!(again.header("etag"), first.header("etag"));
     let listed = format!("\"x\", W/{}", first.header("etag"));
     assert_eq!(sample.get(FIRST).signed().header("if-none-match", listed).send().await.status, 304);
+    let suffixed = format!("W/{}-gzip\"", first.header("etag").trim_end_matches('"'));
+    assert_eq!(sample.get(FIRST).signed().header("if-none-match", suffixed).send().await.status, 304);
     assert_eq!(sample.get(FIRST).signed().header("if-none-match", "\"3-0\"").send().await.status, 200);
 }
 
@@ -27,10 +29,28 @@ async fn l19_if_match_is_honoured() {
     let stale = change("\"2-aaaaaaaaaaaaaaaa\"").await;
     assert_eq!(stale.problem(), (412, "stale".to_owned()));
     assert_eq!(stale.json()["current"]["title"], "First");
-    assert_eq!(change(&format!("W/{tag}")).await.status, 412);
+    let bare = tag.trim_matches('"');
+    for good in [
+        format!("W/{tag}"),
+        format!("\"{bare}-gzip\""),
+        format!("\"{bare};gzip\""),
+        format!("\"zzz\", {tag}"),
+    ] {
+        assert_eq!(change(&good).await.status, 200, "{good}");
+    }
+    let foreign = change("\"zzz\"").await;
+    assert_eq!(foreign.problem(), (412, "stale".to_owned()));
+    assert!(!foreign.json()["detail"].as_str().unwrap().contains("version 0"), "{}", foreign.json());
     assert_eq!(change("nonsense").await.problem(), (400, "malformed".to_owned()));
     let bare = sample.call("DELETE", format!("/api/v1{FIRST}")).signed().send().await;
     assert_eq!(bare.problem(), (428, "precondition-required".to_owned()));
+    let nowhere = FIRST.replace("000001", "000009");
+    let stranger = sample.call("DELETE", format!("/api/v1{nowhere}")).signed().send().await;
+    assert_eq!(
+        stranger.problem(),
+        (404, "not-found".to_owned()),
+        "what is not theirs comes before what is missing"
+    );
     let gone = sample.call("DELETE", format!("/api/v1{FIRST}")).signed().header("if-match", tag).send().await;
     assert_eq!(gone.status, 204);
 }

@@ -9,7 +9,7 @@ use tenon_app::App;
 use tenon_core::BoxError;
 use tenon_db::migrations;
 use tenon_http::{
-    api,
+    Assembled, api,
     frame::Frame,
     live::Hub,
     readiness::{Check, Readiness},
@@ -52,11 +52,11 @@ pub(crate) fn start_http(config: &Config, app: &Arc<App>, listeners: Vec<Listene
     let hub = Hub::start(Arc::clone(app), lifecycle.tasks().clone(), lifecycle.stopping());
     let frame = Frame::around(app, wiring::http(config)).asking(checks(config, app, lifecycle)).with(hub);
     start_token_uses(app, lifecycle);
-    let service = tenon_http::assemble(api::table(), frame).service;
+    let Assembled { service, parse_errors, .. } = tenon_http::assemble(api::table(), frame);
     let grace = grace_of_work(config.server.shutdown_grace.duration());
     let stopping = lifecycle.stopping();
     lifecycle.essential("HTTP server", async move {
-        Ok(serve::serve(service, listeners, stopping, grace).await?)
+        Ok(serve::serve(service, parse_errors, listeners, stopping, grace).await?)
     });
     tracing::info!(address, url = %config.public_url, "Tenon answers at {address}");
 }

@@ -1,5 +1,7 @@
 //! JSON bodies.
 
+use std::sync::Arc;
+
 use salvo::{
     Depot, Request,
     http::{ParseError, StatusCode},
@@ -8,11 +10,11 @@ use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use crate::{
-    endpoint::{Input, OpDoc, faults},
+    endpoint::{Input, OpDoc, Operation, faults},
     problem::Problem,
 };
 
-/// The most bytes a JSON body may have.
+/// The most bytes a JSON body may have, unless its fields allow for more.
 pub const BODY_LIMIT: usize = 1 << 20;
 
 /// The body, as JSON.
@@ -28,8 +30,8 @@ const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
 impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
-    async fn extract(req: &mut Request, _: &mut Depot) -> Result<Self, Problem> {
-        read(req, &[JSON]).await.map(Self)
+    async fn extract(req: &mut Request, depot: &mut Depot) -> Result<Self, Problem> {
+        read(req, depot, &[JSON]).await.map(Self)
     }
     fn describe(doc: &mut OpDoc) {
         doc.body::<T>(&[JSON]);
@@ -38,8 +40,8 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
 }
 
 impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Patch<T> {
-    async fn extract(req: &mut Request, _: &mut Depot) -> Result<Self, Problem> {
-        read(req, &[MERGE_PATCH, JSON]).await.map(Self)
+    async fn extract(req: &mut Request, depot: &mut Depot) -> Result<Self, Problem> {
+        read(req, depot, &[MERGE_PATCH, JSON]).await.map(Self)
     }
     fn describe(doc: &mut OpDoc) {
         doc.body::<T>(&[MERGE_PATCH, JSON]);
@@ -49,28 +51,40 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Patch<T> {
 
 fn describe_problems(doc: &mut OpDoc) {
     doc.problem(StatusCode::BAD_REQUEST, "The body is not JSON.");
-    doc.problem(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 1 MiB.");
-    doc.problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is of another media type.");
+    doc.problem(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "The body is of another media type, in another character set than UTF-8, or compressed.",
+    );
     doc.problem(StatusCode::UNPROCESSABLE_ENTITY, "A field is not valid; `errors` says which and why.");
 }
 
-async fn read<T: DeserializeOwned>(req: &mut Request, media_types: &[&str]) -> Result<T, Problem> {
-    let known = req.content_type().is_some_and(|given| media_types.contains(&given.essence_str()));
-    if !known {
+async fn read<T: DeserializeOwned>(
+    req: &mut Request,
+    depot: &Depot,
+    media_types: &[&str],
+) -> Result<T, Problem> {
+    let given = req.content_type();
+    let charset = given.as_ref().and_then(|given| given.get_param("charset"));
+    if charset.is_some_and(|charset| !charset.as_str().eq_ignore_ascii_case("utf-8")) {
+        let detail = "The body must be UTF-8, as all JSON is.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-charset", detail));
+    }
+    if !given.is_some_and(|given| media_types.contains(&given.essence_str())) {
         let detail = format!("The body must be {}.", media_types.join(" or "));
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail));
     }
-    parse(bytes(req).await?)
+    parse(bytes(req, depot).await?)
 }
 
-/// The whole body, within [`BODY_LIMIT`]; the same again when asked again.
-pub(crate) async fn bytes(req: &mut Request) -> Result<&[u8], Problem> {
-    match req.payload_with_max_size(BODY_LIMIT).await {
+/// The whole body, within the limit of the operation; the same again when asked again.
+pub(crate) async fn bytes<'a>(req: &'a mut Request, depot: &Depot) -> Result<&'a [u8], Problem> {
+    let limit = depot.get_typed::<Arc<Operation>>().map_or(BODY_LIMIT, |operation| operation.body_limit);
+    match req.payload_with_max_size(limit).await {
         Ok(bytes) => Ok(bytes),
         Err(ParseError::PayloadTooLarge) => Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too-large",
-            format!("At most {BODY_LIMIT} bytes are accepted here."),
+            format!("At most {limit} bytes are accepted here."),
         )),
         Err(_) => Err(Problem::malformed("The body broke off.")),
     }
@@ -82,7 +96,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(faults::one("", "wrong-type", "must be an object"));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| faults::of_json(&error))?;
+    let value =
+        serde_path_to_error::deserialize(&mut json).map_err(|error| faults::of_json(&error, bytes))?;
     json.end().map_err(|_| Problem::malformed("There is something after the end of the JSON value."))?;
     // Postgres keeps no NUL in a text; what a type did not refuse by itself is refused here.
     match faults::nul(bytes) {

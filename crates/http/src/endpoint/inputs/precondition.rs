@@ -4,9 +4,10 @@ use salvo::{
     Depot, Request,
     http::{StatusCode, header},
 };
+use tenon_core::Error;
 
 use crate::{
-    endpoint::{Input, OpDoc},
+    endpoint::{Input, OpDoc, etag},
     problem::Problem,
 };
 
@@ -23,14 +24,19 @@ impl IfMatch {
         self.version
     }
 
-    /// Refuses with 428 when the caller gave no precondition.
-    pub fn required(self) -> Result<Self, Problem> {
+    /// The version the caller has seen, where the body names it (`version`) rather than the header.
+    pub fn or(self, in_body: Option<i64>) -> Option<i64> {
+        in_body.or(self.version)
+    }
+
+    /// Refuses with 428 when the caller gave no precondition: once `look` has shown that they may know of the thing.
+    pub async fn required<T>(self, look: impl Future<Output = Result<T, Error>>) -> Result<Self, Problem> {
         if self.present {
-            Ok(self)
-        } else {
-            let detail = "Send If-Match with the ETag of what you have seen.";
-            Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition-required", detail))
+            return Ok(self);
         }
+        look.await?;
+        let detail = "Say which version you have seen: send If-Match with its ETag, or `version` in the body where there is one.";
+        Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition-required", detail))
     }
 
     fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Self, Problem> {
@@ -43,34 +49,20 @@ impl IfMatch {
             }
             let mut rest = line.trim();
             while !rest.is_empty() {
-                let (tag, strong, after) = entity_tag(rest)
+                let (tag, after) = etag::first(rest)
                     .ok_or_else(|| Problem::malformed("If-Match must be * or a list of quoted ETags."))?;
-                let version = if strong { version_of(tag) } else { None };
-                seen = seen.max(version);
+                // Versions only grow: of several, the newest is what the caller has seen.
+                seen = seen.max(etag::version_of(tag));
                 rest = after;
             }
         }
         if present && seen.is_none() {
-            // A weak tag, or one that we never gave, matches nothing: versions begin at 1. Everything else that
-            // may be wrong with the request is said first.
+            // One that we never gave matches nothing: versions begin at 1. Everything else that may be wrong with the
+            // request is said first.
             seen = Some(0);
         }
         Ok(Self { version: seen, present })
     }
-}
-
-/// The first entity tag of a list, whether it is strong, and the rest of the list.
-pub(crate) fn entity_tag(text: &str) -> Option<(&str, bool, &str)> {
-    let (strong, rest) = text.strip_prefix("W/").map_or((true, text), |rest| (false, rest));
-    let (tag, after) = rest.strip_prefix('"')?.split_once('"')?;
-    let after = after.trim_start();
-    let after = if after.is_empty() { after } else { after.strip_prefix(',')?.trim_start() };
-    Some((tag, strong, after))
-}
-
-fn version_of(tag: &str) -> Option<i64> {
-    let (version, hash) = tag.split_once('-')?;
-    if hash.is_empty() { None } else { version.parse().ok() }
 }
 
 impl Input for IfMatch {
@@ -84,7 +76,7 @@ impl Input for IfMatch {
     fn describe(doc: &mut OpDoc) {
         doc.header_parameter(
             "If-Match",
-            "The ETag of what you have seen, or `*`. Given, the change is made only if nothing it touches has changed since.",
+            "The ETag of what you have seen, or `*`. Given, the change is made only if nothing it touches has changed since. ETags are compared by the version in them, so weak ones and those that a proxy put its coding behind are good, too; where even the header is lost, `version` in the body of a PATCH says the same.",
             "\"7-3f9ac1d27be04581\"",
         );
         doc.problem(StatusCode::BAD_REQUEST, "If-Match is malformed.");
@@ -104,15 +96,16 @@ mod tests {
     }
 
     #[test]
-    fn a_strong_tag_gives_its_version() {
+    fn a_tag_gives_its_version_weak_or_marked_by_a_proxy() {
         assert_eq!(parse("\"7-3f9ac1d27be04581\""), Ok(Some(7)));
         assert_eq!(parse("\"7-3f9a\", \"9-aaaa\""), Ok(Some(9)));
+        assert_eq!(parse("W/\"7-3f9a\""), Ok(Some(7)));
+        assert_eq!(parse("\"zzz\", W/\"7-3f9a-gzip\""), Ok(Some(7)));
         assert_eq!(parse("*"), Ok(None));
     }
 
     #[test]
-    fn a_weak_or_foreign_tag_matches_nothing() {
-        assert_eq!(parse("W/\"7-3f9a\""), Ok(Some(0)));
+    fn a_foreign_tag_matches_nothing() {
         assert_eq!(parse("\"abc\""), Ok(Some(0)));
     }
 

@@ -20,6 +20,9 @@ use crate::{
     problem::Problem,
 };
 
+/// The most characters of the parameter `name`, which may be a whole path.
+const NAME_LIMIT: usize = 1000;
+
 /// A file on its way in.
 pub struct Upload {
     /// Its name, from the parameter `name` or from `Content-Disposition`; not yet checked.
@@ -82,12 +85,14 @@ impl Input for Upload {
     fn describe(doc: &mut OpDoc) {
         doc.streaming = true;
         doc.query_names.insert("name".to_owned());
+        let mut text = Object::with_type(Type::String);
+        text.max_length = Some(NAME_LIMIT);
         let name = ParameterBuilder::new()
             .name("name")
             .parameter_in(ParameterIn::Query)
             .required(Required::False)
             .description(Some("The file's name; otherwise taken from `Content-Disposition`."))
-            .schema(Some(Schema::Object(Object::with_type(Type::String))))
+            .schema(Some(Schema::Object(text)))
             .example(Some("plan.pdf".into()))
             .build();
         doc.add_parameter(name);

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::{
-    endpoint::{OpDoc, Output, PREFIX, inputs::entity_tag},
+    endpoint::{OpDoc, Output, PREFIX, etag},
     problem::Problem,
 };
 
@@ -89,7 +89,7 @@ impl<T: Serialize + ToSchema + Versioned + Send + 'static> Output for Created<T>
     }
     async fn write(self, _: &mut Request, res: &mut Response) -> Result<(), Problem> {
         let body = serialize(&self.view)?;
-        set(res, header::ETAG, &etag(Some(self.view.version()), &body))?;
+        set(res, header::ETAG, &tag_of(Some(self.view.version()), &body))?;
         set(res, header::LOCATION, &self.location)?;
         write_json(StatusCode::CREATED, body, res);
         Ok(())
@@ -128,7 +128,7 @@ fn write_tagged(
     res: &mut Response,
 ) -> Result<(), Problem> {
     let body = serialize(view)?;
-    let tag = etag(version, &body);
+    let tag = tag_of(version, &body);
     set(res, header::ETAG, &tag)?;
     if is_known(&tag, req) {
         res.status_code(StatusCode::NOT_MODIFIED);
@@ -149,9 +149,8 @@ pub(super) fn is_known(tag: &str, req: &Request) -> bool {
         if rest == "*" {
             return true;
         }
-        while let Some((given, _, after)) = entity_tag(rest) {
-            // A compressed answer's tag carries the coding behind a plus sign.
-            if given.split('+').next() == Some(opaque) {
+        while let Some((given, after)) = etag::first(rest) {
+            if etag::is_same(given, opaque) {
                 return true;
             }
             rest = after;
@@ -163,7 +162,7 @@ pub(super) fn is_known(tag: &str, req: &Request) -> bool {
     })
 }
 
-fn etag(version: Option<i64>, body: &[u8]) -> String {
+fn tag_of(version: Option<i64>, body: &[u8]) -> String {
     let hash = Sha256::digest(body);
     let hash = u64::from_be_bytes(hash[..8].try_into().expect("eight bytes are eight bytes"));
     version.map_or_else(|| format!("\"{hash:016x}\""), |version| format!("\"{version}-{hash:016x}\""))

@@ -106,6 +106,9 @@ impl Call {
     pub async fn send(self) -> Answer {
         let method = self.method.parse().unwrap();
         let mut builder = RequestBuilder::new(format!("http://localhost{}", self.target), method);
+        if !self.headers.iter().any(|(name, _)| *name == "host") {
+            builder = builder.add_header("host", "localhost", true);
+        }
         for (name, value) in &self.headers {
             builder = builder.add_header(*name, value, false);
         }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -37,7 +38,9 @@ use tenon_http::{
     network::TrustedProxies,
     problem::Problem,
     readiness::Check,
+    serve::{Listener, ParseErrors, serve},
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -225,7 +228,7 @@ async fn remove(
     Path(path): Path<NotePath>,
     precondition: IfMatch,
 ) -> Result<NoContent, Problem> {
-    precondition.required()?;
+    precondition.required(async { desk.find(path.note_id) }).await?;
     desk.find(path.note_id)?;
     Ok(NoContent)
 }
@@ -375,6 +378,35 @@ pub struct Sample {
     pub document: Arc<Value>,
     pub wire: Arc<Wire>,
     pub desk: Arc<Desk>,
+    parse_errors: Mutex<Option<ParseErrors>>,
+}
+
+/// A sample that answers on the loopback until it is dropped.
+pub struct Served {
+    pub address: SocketAddr,
+    _ends: DropGuard,
+}
+
+impl Sample {
+    /// Serves a sample with limits that no test reaches.
+    #[expect(clippy::disallowed_methods, reason = "it ends with what is returned")]
+    pub async fn served() -> Served {
+        let sample = Self::with(|settings| settings.limits.anonymous.calls = 100_000).await;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let parse_errors = sample.parse_errors.lock().unwrap().take().unwrap();
+        let Ok(Wire { service, .. }) = Arc::try_unwrap(sample.wire) else { panic!("nobody else has it") };
+        let stopping = CancellationToken::new();
+        let ends = stopping.clone().drop_guard();
+        tokio::spawn(serve(
+            service,
+            parse_errors,
+            vec![Listener::Tcp(listener)],
+            stopping,
+            Duration::from_secs(1),
+        ));
+        Served { address, _ends: ends }
+    }
 }
 
 impl Sample {
@@ -403,10 +435,11 @@ impl Sample {
         let desk = Arc::new(Desk { notes: Mutex::new(vec![first()]), runs: AtomicUsize::new(0) });
         let frame = Frame::new(settings, instance, Arc::new(Doorman), limiter, Arc::new(SystemRandomness));
         let assembled = assemble(table(), frame.with(Arc::clone(&desk)).asking(checks));
+        let parse_errors = Mutex::new(Some(assembled.parse_errors));
         let ids: BTreeSet<&str> = assembled.operations.iter().map(|operation| operation.id).collect();
         assert_eq!(ids.len(), assembled.operations.len());
         let wire = Arc::new(Wire::new(assembled.service, &assembled.document));
-        Self { wire, document: assembled.document, desk }
+        Self { wire, document: assembled.document, desk, parse_errors }
     }
 
     pub fn call(&self, method: &'static str, target: impl Into<String>) -> Call {

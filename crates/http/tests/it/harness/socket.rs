@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tenon_app::App;
 use tenon_http::{
+    Assembled,
     live::Hub,
     serve::{Listener, serve},
 };
@@ -40,9 +41,16 @@ impl Served {
     fn of(test: &TestApp, app: &Arc<App>, hub: &Arc<Hub>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let service = tenon_http::service(app, hub, test.frame.clone(), vec![]).service;
+        let Assembled { service, parse_errors, .. } =
+            tenon_http::service(app, hub, test.frame.clone(), vec![]);
         let stopping = test.shutdown.clone();
-        tokio::spawn(serve(service, vec![Listener::Tcp(listener)], stopping, Duration::from_secs(1)));
+        tokio::spawn(serve(
+            service,
+            parse_errors,
+            vec![Listener::Tcp(listener)],
+            stopping,
+            Duration::from_secs(1),
+        ));
         Self { address }
     }
 
