@@ -67,7 +67,9 @@ impl Contract {
     pub fn violations(&self, sent: &Sent<'_>, received: &Received<'_>) -> Vec<String> {
         let mut found = Vec::new();
         let Some(operation) = self.find(sent.method, sent.target) else {
-            if received.status >= 400 {
+            // Outside the API, somebody who looks with a browser is told in a page.
+            let is_page = !sent.target.starts_with("/api/") && essence(received.headers) == "text/html";
+            if received.status >= 400 && !is_page {
                 self.problem(received, &mut found);
             }
             return found;
