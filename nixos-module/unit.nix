@@ -47,6 +47,8 @@ lib.mkMerge [
         Slice = "system-tenon.slice";
         RestartSec = lib.mkDefault 2;
         WorkingDirectory = cfg.stateDir;
+        # A connection is a file, and what it brings or fetches another.
+        LimitNOFILE = lib.mkDefault 65536;
       }
       // (
         if lib.hasPrefix "/var/lib/" cfg.stateDir then

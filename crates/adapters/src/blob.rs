@@ -15,7 +15,7 @@ use tenon_core::ports::blob::BlobStore;
 pub use filesystem::FilesystemConfig;
 pub use s3::S3Config;
 
-use crate::ConnectError;
+use crate::{ConnectError, connect::refuse_empty};
 
 /// Which blob store, and how to reach it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -35,8 +35,20 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Says what no store could be opened with, without opening one.
+    pub fn check(&self) -> Result<(), ConnectError> {
+        match self {
+            Self::Filesystem(config) => refuse_empty("directory", &config.directory),
+            Self::S3(config) => config.check(),
+            Self::Memory {} => Ok(()),
+        }
+    }
+}
+
 /// Opens the configured store and proves that it can be used.
 pub async fn connect(config: Config) -> Result<Arc<dyn BlobStore>, ConnectError> {
+    config.check()?;
     let store = match config {
         Config::Filesystem(config) => filesystem::connect(config).await?,
         Config::S3(config) => s3::connect(config).await?,

@@ -28,6 +28,16 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Says what could never be connected to, without connecting.
+    pub fn check(&self) -> Result<(), ConnectError> {
+        match self {
+            Self::InProcess {} => Ok(()),
+            Self::Redis(config) => config.check(),
+        }
+    }
+}
+
 /// Opens the configured bus.
 pub async fn connect(config: Config) -> Result<Arc<dyn Bus>, ConnectError> {
     Ok(match config {

@@ -25,6 +25,14 @@ impl ConnectError {
     }
 }
 
+/// Refuses a path of no characters, which would be the directory that the process happens to be in.
+pub(crate) fn refuse_empty(key: &str, path: &std::path::Path) -> Result<(), ConnectError> {
+    if path.as_os_str().is_empty() {
+        return Err(ConnectError::new(format!("{key} must not be empty.")));
+    }
+    Ok(())
+}
+
 /// Installs the process's TLS provider, once; clients built without one of their own look it up.
 pub(crate) fn install_tls_provider() {
     // An error only says that somebody was here before.

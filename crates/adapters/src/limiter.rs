@@ -29,6 +29,16 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Says what could never be connected to, without connecting.
+    pub fn check(&self) -> Result<(), ConnectError> {
+        match self {
+            Self::InProcess {} => Ok(()),
+            Self::Redis(config) => config.check(),
+        }
+    }
+}
+
 /// Opens the configured limiter. `clock` serves the one in process.
 pub async fn connect(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Limiter>, ConnectError> {
     Ok(match config {

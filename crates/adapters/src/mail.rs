@@ -17,7 +17,7 @@ pub use log::LogConfig;
 pub use sendmail::SendmailConfig;
 pub use smtp::{SmtpConfig, SmtpTls};
 
-use crate::ConnectError;
+use crate::{ConnectError, connect::refuse_empty};
 use compose::Composer;
 
 /// How mail leaves, and whom it is from.
@@ -40,8 +40,30 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Says what no mail could be sent with, without connecting to anything.
+    pub fn check(&self) -> Result<(), ConnectError> {
+        match self {
+            Self::Smtp(config) => {
+                compose::sender(&config.from)?;
+                config.check()
+            }
+            Self::Sendmail(config) => {
+                compose::sender(&config.from)?;
+                refuse_empty("command", &config.command)
+            }
+            Self::Directory(config) => {
+                compose::sender(&config.from)?;
+                refuse_empty("directory", &config.directory)
+            }
+            Self::Log(config) => compose::sender(&config.from).map(drop),
+        }
+    }
+}
+
 /// Makes the configured mailer. A mail server that is away now is no error: mails are retried.
 pub async fn connect(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Mailer>, ConnectError> {
+    config.check()?;
     Ok(match config {
         Config::Smtp(config) => {
             let composer = Composer::new(&config.from, clock)?;

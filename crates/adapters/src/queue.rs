@@ -39,6 +39,14 @@ pub enum Config {
 }
 
 impl Config {
+    /// Says what could never be connected to, without connecting.
+    pub fn check(&self) -> Result<(), ConnectError> {
+        match self {
+            Self::Redis(config) => config.check(),
+            _ => Ok(()),
+        }
+    }
+
     /// The word for it.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -39,26 +39,28 @@ impl RedisConfig {
         Self { url: Secret::new(url.into()), prefix: default_prefix() }
     }
 
+    /// Says what could never be connected to.
+    pub(crate) fn check(&self) -> Result<(), ConnectError> {
+        self.client().map(drop)
+    }
+
     /// A client for dedicated connections.
     pub(crate) fn client(&self) -> Result<redis::Client, ConnectError> {
         install_tls_provider();
-        redis::Client::open(self.url.expose().as_str())
-            .map_err(|e| ConnectError::caused("The Redis URL is not valid.", e))
+        redis::Client::open(self.url.expose().as_str()).map_err(|e| not_a_url(&e))
     }
 
     /// A pool that connects when it is asked for a connection.
     pub(crate) fn lazy_pool(&self) -> Result<Pool, ConnectError> {
         install_tls_provider();
-        let manager = RedisConnectionManager::new(self.url.expose().as_str())
-            .map_err(|e| ConnectError::caused("The Redis URL is not valid.", e))?;
+        let manager = RedisConnectionManager::new(self.url.expose().as_str()).map_err(|e| not_a_url(&e))?;
         Ok(bb8::Pool::builder().max_size(4).connection_timeout(PATIENCE).build_unchecked(manager))
     }
 
     /// The same of connections that wait longer for an answer.
     pub(crate) fn patient_pool(&self) -> Result<PatientPool, ConnectError> {
         install_tls_provider();
-        let manager = RedisConnectionManager::new(self.url.expose().as_str())
-            .map_err(|e| ConnectError::caused("The Redis URL is not valid.", e))?;
+        let manager = RedisConnectionManager::new(self.url.expose().as_str()).map_err(|e| not_a_url(&e))?;
         let pool = bb8::Pool::builder().max_size(4).connection_timeout(PATIENCE);
         Ok(pool.build_unchecked(Patient { manager, client: self.client()? }))
     }
@@ -77,6 +79,14 @@ impl RedisConfig {
             Err(late) => Err(away(late.into())),
         }
     }
+}
+
+/// Never shows the URL, which may hold a password.
+fn not_a_url(error: &redis::RedisError) -> ConnectError {
+    ConnectError::new(format!(
+        "url is not one of Redis, such as redis://host:6379, rediss://host:6379 or redis+unix:///path: {}.",
+        error.detail().unwrap_or("it cannot be read")
+    ))
 }
 
 /// Makes connections on which an answer may take a while: many jobs, or large ones.

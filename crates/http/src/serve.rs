@@ -1,7 +1,11 @@
 //! From sockets that somebody else opened to answered requests, until told to stop.
 //!
-//! Nobody shall notice the end. First no connection is accepted any more, while those there are bring the requests
-//! that are on their way, and every answer says that it is the last; only then are the silent ones closed.
+//! Nobody shall notice the end. Every answer says that it is the last of its connection, for as long as balancers take to
+//! notice that the process leaves. Then the sockets are closed, with what waited in them taken out; connections bring the
+//! requests that are on their way, and only then are the silent ones closed.
+
+mod acceptor;
+mod refusals;
 
 mod connection;
 mod parse_errors;
@@ -12,23 +16,19 @@ use std::{io::Result, os::unix::net, sync::Arc, time::Duration};
 use futures_util::future::try_join_all;
 use salvo::{
     Depot, FlowCtrl, Request, Response, Server, Service,
-    conn::{
-        Accepted, Acceptor, Holding, StraightStream,
-        tcp::{TcpAcceptor, TcpCoupler},
-    },
-    fuse::{ArcFusePolicy, FuseAction, FuseInfo, TransProto},
+    conn::{Accepted, Acceptor, Holding, tcp::TcpCoupler},
+    fuse::ArcFusePolicy,
     handler,
-    http::{HeaderValue, StatusCode, Version, header::CONNECTION, uri::Scheme},
+    http::{HeaderValue, StatusCode, Version, header::CONNECTION},
 };
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-pub use self::parse_errors::ParseErrors;
 use self::{
+    acceptor::{Door, Room},
     connection::{Connection, Connections},
     unread_body::UnreadBody,
 };
+pub use self::{parse_errors::ParseErrors, refusals::Refusals};
 
 /// How long a request may be on its way when the process is to stop. A proxy sends it right after it has connected.
 const ON_THE_WAY: Duration = Duration::from_millis(300);
@@ -42,31 +42,45 @@ pub enum Listener {
     Unix(net::UnixListener),
 }
 
-/// Answers requests on all `listeners` until `stopping` is cancelled; then accepts no more and gives those that run
-/// `grace`. What waits in a socket that somebody else keeps open is left to whoever serves it next.
+/// When serving ends, and how much is served at once.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Cancelled when the process has been asked to stop. From then on every answer is the last of its connection, while
+    /// connections are still accepted.
+    pub leaving: CancellationToken,
+    /// Cancelled when no more connections are to be accepted.
+    pub stopping: CancellationToken,
+    /// How long requests may then go on.
+    pub grace: Duration,
+    /// Most connections at once, of all listeners; a few more are served briefly.
+    pub connections: usize,
+}
+
+/// Answers requests on all `listeners`. What waits in a socket when it is closed is answered; what comes later to one that
+/// somebody else keeps open is left to whoever serves it next.
 pub async fn serve(
     service: Service,
     parse_errors: ParseErrors,
     listeners: Vec<Listener>,
-    stopping: CancellationToken,
-    grace: Duration,
+    terms: Terms,
 ) -> Result<()> {
     let connections = Arc::<Connections>::default();
-    let mut service = service.hoop(LastAnswer(stopping.clone()));
+    let mut service =
+        service.hoop(LastAnswer { leaving: terms.leaving.clone(), stopping: terms.stopping.clone() });
     // Outermost: whoever gave the response, it may have come early.
     service.hoops.insert(0, Arc::new(UnreadBody(Arc::clone(&connections))));
-    let around = Around { connections, parse_errors: Arc::new(parse_errors), stopping };
-    let serving =
-        listeners.into_iter().map(|listener| serve_one(again(&service), listener, around.clone(), grace));
+    let parse_errors = Arc::new(parse_errors);
+    let room = Room::of(terms.connections);
+    let serving = listeners.into_iter().map(|listener| {
+        let (service, room, terms) = (again(&service), room.clone(), terms.clone());
+        let (connections, parse_errors) = (Arc::clone(&connections), Arc::clone(&parse_errors));
+        async move {
+            let door = Door::at(listener, room, terms.stopping.clone())?;
+            let acceptor = Watched { door, connections, parse_errors };
+            run(acceptor, service, terms.stopping, terms.grace).await
+        }
+    });
     try_join_all(serving).await.map(drop)
-}
-
-/// What all connections share.
-#[derive(Clone)]
-struct Around {
-    connections: Arc<Connections>,
-    parse_errors: Arc<ParseErrors>,
-    stopping: CancellationToken,
 }
 
 /// The same service: its parts are shared.
@@ -78,28 +92,13 @@ fn again(service: &Service) -> Service {
     same
 }
 
-async fn serve_one(service: Service, listener: Listener, around: Around, grace: Duration) -> Result<()> {
-    match listener {
-        Listener::Tcp(listener) => {
-            listener.set_nonblocking(true)?;
-            let acceptor = TcpAcceptor::try_from(TcpListener::from_std(listener)?)?;
-            run(acceptor, service, around, grace).await
-        }
-        Listener::Unix(listener) => {
-            listener.set_nonblocking(true)?;
-            let acceptor = UnixAcceptor::new(UnixListener::from_std(listener)?)?;
-            run(acceptor, service, around, grace).await
-        }
-    }
-}
-
-async fn run<A>(acceptor: A, service: Service, around: Around, grace: Duration) -> Result<()>
-where
-    A: Acceptor + Send,
-    A::Stream: AsyncRead + AsyncWrite + Unpin,
-{
-    let stopping = around.stopping.clone();
-    let server = Server::new(UntilStopping { acceptor, around });
+async fn run(
+    acceptor: Watched,
+    service: Service,
+    stopping: CancellationToken,
+    grace: Duration,
+) -> Result<()> {
+    let server = Server::new(acceptor);
     let handle = server.handle();
     let mut serving = std::pin::pin!(server.try_serve(service));
     let waiting = async {
@@ -115,47 +114,44 @@ where
 }
 
 /// Says in every answer that is given while stopping that the connection ends with it.
-struct LastAnswer(CancellationToken);
+struct LastAnswer {
+    leaving: CancellationToken,
+    stopping: CancellationToken,
+}
 
 #[handler]
 impl LastAnswer {
     async fn handle(&self, req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
         ctrl.call_next(req, depot, res).await;
         let is_upgrade = res.status_code == Some(StatusCode::SWITCHING_PROTOCOLS);
-        if self.0.is_cancelled() && !is_upgrade && req.version() < Version::HTTP_2 {
+        let ends = self.leaving.is_cancelled() || self.stopping.is_cancelled();
+        if ends && !is_upgrade && req.version() < Version::HTTP_2 {
             res.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
 }
 
-/// Accepts nothing once the process is stopping.
-struct UntilStopping<A> {
-    acceptor: A,
-    around: Around,
+/// Accepts at the door, and puts around each connection what its requests and its socket tell each other.
+struct Watched {
+    door: Door,
+    connections: Arc<Connections>,
+    parse_errors: Arc<ParseErrors>,
 }
 
-impl<A> Acceptor for UntilStopping<A>
-where
-    A: Acceptor + Send,
-    A::Stream: AsyncRead + AsyncWrite + Unpin,
-{
+impl Acceptor for Watched {
     type Coupler = TcpCoupler<Self::Stream>;
-    type Stream = Connection<A::Stream>;
+    type Stream = Connection<<Door as Acceptor>::Stream>;
 
     fn holdings(&self) -> &[Holding] {
-        self.acceptor.holdings()
+        self.door.holdings()
     }
 
     async fn accept(
         &mut self,
         policy: Option<ArcFusePolicy>,
     ) -> Result<Accepted<Self::Coupler, Self::Stream>> {
-        let accepted = tokio::select! {
-            biased;
-            () = self.around.stopping.cancelled() => std::future::pending().await,
-            accepted = self.acceptor.accept(policy) => accepted?,
-        };
-        let Around { connections, parse_errors, .. } = self.around.clone();
+        let accepted = self.door.accept(policy).await?;
+        let (connections, parse_errors) = (Arc::clone(&self.connections), Arc::clone(&self.parse_errors));
         Ok(Accepted {
             coupler: TcpCoupler::new(),
             stream: Connection::new(accepted.stream, connections, parse_errors),
@@ -165,78 +161,6 @@ where
             remote_addr: accepted.remote_addr,
             http_scheme: accepted.http_scheme,
         })
-    }
-}
-
-/// Salvo's own acceptor for unix sockets insists on opening them.
-struct UnixAcceptor {
-    listener: UnixListener,
-    holdings: Vec<Holding>,
-    /// Accepted but not handed on yet, should the wait for the policy be cancelled.
-    pending: Option<(UnixStream, Arc<tokio::net::unix::SocketAddr>)>,
-}
-
-impl UnixAcceptor {
-    fn new(listener: UnixListener) -> Result<Self> {
-        let holding = Holding {
-            local_addr: listener.local_addr()?.into(),
-            http_versions: vec![Version::HTTP_11, Version::HTTP_2],
-            http_scheme: Scheme::HTTP,
-        };
-        Ok(Self { listener, holdings: vec![holding], pending: None })
-    }
-}
-
-impl Acceptor for UnixAcceptor {
-    type Coupler = TcpCoupler<Self::Stream>;
-    type Stream = StraightStream<UnixStream>;
-
-    fn holdings(&self) -> &[Holding] {
-        &self.holdings
-    }
-
-    async fn accept(
-        &mut self,
-        policy: Option<ArcFusePolicy>,
-    ) -> Result<Accepted<Self::Coupler, Self::Stream>> {
-        loop {
-            let (stream, peer) = if let Some(pending) = self.pending.take() {
-                pending
-            } else {
-                let (stream, peer) = self.listener.accept().await?;
-                (stream, Arc::new(peer))
-            };
-            let local_addr = self.holdings[0].local_addr.clone();
-            let control = salvo::conn::ConnCtrl::new();
-            self.pending = Some((stream, Arc::clone(&peer)));
-            let (fuse_config, observer) = match &policy {
-                None => (None, None),
-                Some(policy) => {
-                    let info = FuseInfo {
-                        trans_proto: TransProto::Tcp,
-                        remote_addr: Arc::clone(&peer).into(),
-                        local_addr: local_addr.clone(),
-                    };
-                    match policy.decide(&info).await {
-                        FuseAction::Accept(config) => (Some(config), policy.observe(&info, &control)),
-                        FuseAction::Reject => {
-                            self.pending = None;
-                            continue;
-                        }
-                    }
-                }
-            };
-            let Some((stream, peer)) = self.pending.take() else { continue };
-            return Ok(Accepted {
-                coupler: TcpCoupler::new(),
-                stream: StraightStream::new(stream, fuse_config, control.clone(), observer),
-                fuse_config,
-                conn_ctrl: control,
-                local_addr,
-                remote_addr: peer.into(),
-                http_scheme: Scheme::HTTP,
-            });
-        }
     }
 }
 
@@ -250,10 +174,14 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio_util::sync::CancellationToken;
 
-    use super::{Listener, ParseErrors, serve};
+    use super::{Listener, ParseErrors, Terms, serve};
 
     const GRACE: Duration = Duration::from_secs(10);
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+    fn until(stopping: &CancellationToken) -> Terms {
+        Terms { leaving: stopping.clone(), stopping: stopping.clone(), grace: GRACE, connections: 100 }
+    }
 
     #[handler]
     async fn well() -> &'static str {
@@ -289,8 +217,7 @@ mod tests {
         let stopping = CancellationToken::new();
         let service = Service::new(Router::new().get(well));
         let listeners = vec![Listener::Tcp(tcp), Listener::Unix(unix)];
-        let serving =
-            async { serve(service, parse_errors(), listeners, stopping.clone(), GRACE).await.unwrap() };
+        let serving = async { serve(service, parse_errors(), listeners, until(&stopping)).await.unwrap() };
         let asking = async {
             let tcp = answer(tokio::net::TcpStream::connect(address).await.unwrap()).await;
             let unix = answer(tokio::net::UnixStream::connect(&path).await.unwrap()).await;
@@ -323,9 +250,7 @@ mod tests {
             let stopping = CancellationToken::new();
             let service = Service::new(Router::new().get(well));
             let serving = async {
-                serve(service, parse_errors(), vec![Listener::Unix(unix)], stopping.clone(), GRACE)
-                    .await
-                    .unwrap();
+                serve(service, parse_errors(), vec![Listener::Unix(unix)], until(&stopping)).await.unwrap();
             };
             let asking = async {
                 let mut used = tokio::net::UnixStream::connect(&path).await.unwrap();
@@ -342,5 +267,72 @@ mod tests {
             };
             tokio::join!(serving, asking);
         }
+    }
+
+    #[tokio::test]
+    async fn what_waits_in_a_socket_that_is_closed_is_answered() {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap();
+        let stopping = CancellationToken::new();
+        // They are connected before anybody accepts, and the end is there before them.
+        let connect = || tokio::net::TcpStream::connect(address);
+        let mut waiting = vec![];
+        for _ in 0..20 {
+            waiting.push(connect().await.unwrap());
+        }
+        stopping.cancel();
+        let service = Service::new(Router::new().get(well));
+        let serving = serve(service, parse_errors(), vec![Listener::Tcp(tcp)], until(&stopping));
+        let asking = async {
+            for stream in waiting {
+                let answer = answer(stream).await;
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            }
+            assert!(connect().await.is_err(), "the next is refused, so that it goes elsewhere");
+        };
+        let (served, ()) = tokio::join!(serving, asking);
+        served.unwrap();
+    }
+
+    #[tokio::test]
+    async fn while_the_process_leaves_connections_are_accepted_and_end_with_their_answer() {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap();
+        let (leaving, stopping) = (CancellationToken::new(), CancellationToken::new());
+        let terms = Terms { leaving: leaving.clone(), ..until(&stopping) };
+        let service = Service::new(Router::new().get(well));
+        let serving =
+            async { serve(service, parse_errors(), vec![Listener::Tcp(tcp)], terms).await.unwrap() };
+        let asking = async {
+            leaving.cancel();
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.contains("connection: close") && answer.ends_with("well"), "{answer}");
+            stopping.cancel();
+        };
+        tokio::join!(serving, asking);
+    }
+
+    #[tokio::test]
+    async fn when_all_places_are_held_whoever_asks_is_still_answered() {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap();
+        let stopping = CancellationToken::new();
+        let terms = Terms { connections: 2, ..until(&stopping) };
+        let service = Service::new(Router::new().get(well));
+        let serving =
+            async { serve(service, parse_errors(), vec![Listener::Tcp(tcp)], terms).await.unwrap() };
+        let asking = async {
+            let mut held = vec![];
+            for _ in 0..12 {
+                held.push(tokio::net::TcpStream::connect(address).await.unwrap());
+            }
+            let answer = answer(tokio::net::TcpStream::connect(address).await.unwrap()).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            stopping.cancel();
+        };
+        tokio::join!(serving, asking);
     }
 }

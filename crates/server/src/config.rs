@@ -6,6 +6,7 @@
 
 mod keys;
 mod layers;
+mod ranges;
 pub(crate) mod reference;
 mod refusals;
 mod schedules;
@@ -33,7 +34,7 @@ pub(crate) struct Config {
     #[serde(skip)]
     pub(crate) file: Option<PathBuf>,
     /// `production` refuses what is only good for trying things out: debug logs, short secrets, a plain-http
-    /// public URL, a wildcard origin.
+    /// public URL, a wildcard origin, files in memory, mails in the log.
     pub(crate) environment: Environment,
     /// Where Tenon keeps what it makes itself: the signing key, and, unless they are configured, the database,
     /// the files and the mails.
@@ -125,10 +126,17 @@ pub(crate) struct Server {
     /// Origins other than `public_url` whose pages may call the API.
     pub(crate) cors_origins: Vec<String>,
     /// How long a request may take; uploads, downloads and websockets are exempt.
+    #[schemars(extend("minimum" = "1s", "maximum" = "1h"))]
     pub(crate) request_timeout: Span,
     /// Whether answers are compressed; a proxy in front may do it instead.
     pub(crate) compression: bool,
+    /// How long connections are still accepted after the process was asked to stop, while its readiness answers 503: longer
+    /// than a balancer takes to notice. `0s` closes the listener at once, so that a balancer is refused and tries another
+    /// process. It comes before `shutdown_grace`, and does not matter to sockets that systemd keeps open.
+    #[schemars(extend("minimum" = "0s", "maximum" = "10m"))]
+    pub(crate) drain: Span,
     /// How long requests and jobs that run may go on after the process was asked to stop.
+    #[schemars(extend("minimum" = "0s", "maximum" = "1h"))]
     pub(crate) shutdown_grace: Span,
 }
 
@@ -141,6 +149,7 @@ impl Default for Server {
             cors_origins: Vec::new(),
             request_timeout: Span::seconds(30),
             compression: true,
+            drain: Span::seconds(0),
             shutdown_grace: Span::seconds(30),
         }
     }
@@ -163,10 +172,13 @@ pub(crate) struct Database {
     /// Account that the PostgreSQL of `tenon up` runs as when Tenon is started by root.
     pub(crate) run_as: Option<String>,
     /// Most connections that one process holds.
+    #[schemars(extend("minimum" = 1, "maximum" = 1000))]
     pub(crate) pool_size: u32,
     /// How long to wait for a connection when all are in use.
+    #[schemars(extend("minimum" = "100ms", "maximum" = "10m"))]
     pub(crate) acquire_timeout: Span,
     /// How long a statement may run.
+    #[schemars(extend("minimum" = "1s", "maximum" = "1h"))]
     pub(crate) statement_timeout: Span,
 }
 
@@ -207,10 +219,13 @@ pub(crate) struct Auth {
     /// one is made on the first start and kept within `data_dir`.
     pub(crate) signing_keys: Vec<Secret>,
     /// How long an access token is good for.
+    #[schemars(extend("minimum" = "1m", "maximum" = "1d"))]
     pub(crate) access_token_ttl: Span,
     /// How long a session lasts that nobody uses.
+    #[schemars(extend("minimum" = "10m", "maximum" = "3650d"))]
     pub(crate) refresh_token_ttl: Span,
     /// How long a refresh token that was used is still taken for a lost answer rather than for theft.
+    #[schemars(extend("minimum" = "0s", "maximum" = "5m"))]
     pub(crate) refresh_grace: Span,
     /// Who may sign up.
     pub(crate) registration: Registration,
@@ -233,12 +248,16 @@ impl Default for Auth {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Limits {
     /// Largest attachment.
+    #[schemars(extend("minimum" = "1KiB", "maximum" = "100GiB"))]
     pub(crate) attachment_bytes: Size,
     /// Most workflows of a project.
+    #[schemars(extend("minimum" = 1, "maximum" = 1000))]
     pub(crate) workflows_per_project: u32,
     /// Most statuses of a workflow.
+    #[schemars(extend("minimum" = 1, "maximum" = 1000))]
     pub(crate) statuses_per_workflow: u32,
     /// Most live connections (websockets) of one user in one process.
+    #[schemars(extend("minimum" = 1, "maximum" = 10000))]
     pub(crate) live_connections_per_user: u32,
 }
 
@@ -258,13 +277,17 @@ impl Default for Limits {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Retention {
     /// What was deleted, until it is gone for good.
+    #[schemars(extend("minimum" = "1s", "maximum" = "36500d"))]
     pub(crate) trash: Span,
     /// The log of a person whose account is gone. Logs of workspaces and projects are kept: they are the history.
+    #[schemars(extend("minimum" = "1s", "maximum" = "36500d"))]
     pub(crate) log: Span,
     /// The bytes of removed files, so that files are there for any moment that is restored; at least
     /// `backup.keep.point_in_time`.
+    #[schemars(extend("minimum" = "1s", "maximum" = "36500d"))]
     pub(crate) backup_window: Span,
     /// Accounts whose address was never verified.
+    #[schemars(extend("minimum" = "1h", "maximum" = "3650d"))]
     pub(crate) unverified: Span,
 }
 
@@ -318,13 +341,17 @@ impl Default for Backup {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Keep {
     /// Days of which a backup is kept.
+    #[schemars(extend("minimum" = 0, "maximum" = 3650))]
     pub(crate) daily: u32,
     /// Weeks of which a backup is kept.
+    #[schemars(extend("minimum" = 0, "maximum" = 520))]
     pub(crate) weekly: u32,
     /// Months of which a backup is kept.
+    #[schemars(extend("minimum" = 0, "maximum" = 1200))]
     pub(crate) monthly: u32,
     /// How far back any moment can be restored, from base backups and the write-ahead log; at most
     /// `retention.backup_window`.
+    #[schemars(extend("minimum" = "0s", "maximum" = "36500d"))]
     pub(crate) point_in_time: Span,
 }
 
@@ -339,40 +366,55 @@ impl Default for Keep {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RateLimits {
     /// Without credentials, per address.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) anonymous: Rate,
     /// With a session, per person.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) session: Rate,
     /// With a personal access token, per token.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) token: Rate,
     /// Asking for mail without being signed in (signing up, a new password), per client address; and failures to show a
     /// secret of a mailed link, an invitation or a session. Signing in has limits of its own.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) login: Rate,
     /// Failed sign-ins at one account from one client address. One that succeeds does not count.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) sign_in_pair: Rate,
     /// Failed sign-ins at one account from all addresses. Beyond it nobody is locked out: each sign-in at the account is
     /// delayed by `sign_in_account_delay`.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) sign_in_account: Rate,
     /// By how much.
     pub(crate) sign_in_account_delay: Span,
     /// Failed sign-ins from one client address, at any account.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) sign_in_address: Rate,
     /// So many more for each account that has signed in from that address in the last 30 days: an office shares one.
+    #[schemars(extend("minimum" = 0, "maximum" = 1000))]
     pub(crate) sign_in_address_per_account: u32,
     /// Asking for one kind of mail without being signed in, for one email address from one client address.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) request_pair: Rate,
     /// The same for all email addresses from one client address.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) request_address: Rate,
     /// Mails of one kind to one address that somebody asked for who is not signed in.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) request_mails: Rate,
     /// Mails of one person to people who are not members yet: invitations, and changes of the email address.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) mail_sender: Rate,
     /// The same of an account younger than `new_sender_age`. Administrators of the instance are never new.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) mail_new_sender: Rate,
     /// How long an account is new.
     pub(crate) new_sender_age: Span,
     /// Mails of all people of this instance to people who are not members yet.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) mail_instance: Rate,
     /// Such mails to one address, over all workspaces and senders.
+    #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) mail_recipient: Rate,
 }
 
@@ -407,6 +449,7 @@ pub(crate) struct Worker {
     /// Queues to take jobs from; empty means all.
     pub(crate) queues: Vec<String>,
     /// Jobs that run at once.
+    #[schemars(extend("minimum" = 1, "maximum" = 1000))]
     pub(crate) concurrency: u32,
 }
 

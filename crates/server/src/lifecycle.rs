@@ -1,12 +1,13 @@
 //! From start to a drained end.
 //!
 //! Every task of the process lives in one tracked set. A signal, or the end of a task the process cannot do
-//! without, cancels the token that all of them watch; then there is so much time to finish.
+//! without, cancels the token that all of them watch; then there is so much time to finish. A process that balancers
+//! send requests to first leaves for a while: it says that it is not ready, and works on.
 
 mod systemd;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -28,6 +29,9 @@ pub(crate) fn grace_of_work(grace: Duration) -> Duration {
 #[derive(Debug, Clone)]
 pub(crate) struct Lifecycle {
     tasks: TaskTracker,
+    /// The process was asked to stop, and may work on for as long as `drain`.
+    leaving: CancellationToken,
+    drain: Arc<OnceLock<Duration>>,
     stopping: CancellationToken,
     /// Nobody is waited for any more.
     at_once: CancellationToken,
@@ -40,6 +44,8 @@ impl Lifecycle {
     pub(crate) fn begin() -> anyhow::Result<Self> {
         let this = Self {
             tasks: TaskTracker::new(),
+            leaving: CancellationToken::new(),
+            drain: Arc::default(),
             stopping: CancellationToken::new(),
             at_once: CancellationToken::new(),
             failure: Arc::default(),
@@ -49,7 +55,23 @@ impl Lifecycle {
         Ok(this)
     }
 
+    /// Lets the process work on for so long after it was asked to stop.
+    pub(crate) fn drain_for(&self, drain: Duration) {
+        // Once is enough.
+        let _ = self.drain.set(drain);
+    }
+
     /// Cancelled when the process is asked to stop.
+    pub(crate) fn leaving(&self) -> CancellationToken {
+        self.leaving.clone()
+    }
+
+    /// Whether the process will be gone soon.
+    pub(crate) fn leaves(&self) -> bool {
+        self.leaving.is_cancelled() || self.stopping.is_cancelled()
+    }
+
+    /// Cancelled when the process stops.
     pub(crate) fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
     }
@@ -124,20 +146,34 @@ impl Lifecycle {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Stops the process at the first signal, and its waiting for tasks at the second.
+    /// Stops the process at the first signal, once it has drained, and its waiting for tasks at the second.
     fn heed_signals(&self) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let (first, second) = (self.stopping.clone(), self.at_once.clone());
+        let this = self.clone();
+        let mut signalled = async move || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
         // Not of the drained set: it is never done.
         TaskTracker::new().spawn(async move {
-            for token in [first, second] {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
+            signalled().await;
+            this.leaving.cancel();
+            let drain = this.drain.get().copied().unwrap_or_default();
+            if !drain.is_zero() {
+                tracing::info!(
+                    drain.seconds = drain.as_secs_f64(),
+                    "Draining: not ready any more, and still serving what comes"
+                );
+                if tokio::time::timeout(drain, signalled()).await.is_ok() {
+                    this.at_once.cancel();
                 }
-                token.cancel();
             }
+            this.stopping.cancel();
+            signalled().await;
+            this.at_once.cancel();
         });
         Ok(())
     }

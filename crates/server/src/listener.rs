@@ -15,10 +15,17 @@ use tenon_http::serve::Listener;
 use crate::config::{Config, Server};
 
 /// The sockets to serve on: at least one.
-pub(crate) fn open(config: &Server) -> anyhow::Result<Vec<Listener>> {
+pub(crate) struct Listeners {
+    pub(crate) sockets: Vec<Listener>,
+    /// Whether systemd keeps them open when this process ends.
+    pub(crate) are_passed: bool,
+}
+
+/// Opens them, or takes those that systemd passes.
+pub(crate) fn open(config: &Server) -> anyhow::Result<Listeners> {
     let passed = passed()?;
     if !passed.is_empty() {
-        return Ok(passed);
+        return Ok(Listeners { sockets: passed, are_passed: true });
     }
     let own = match &config.unix_socket {
         Some(path) => bind_unix(path).map(Listener::Unix),
@@ -26,12 +33,12 @@ pub(crate) fn open(config: &Server) -> anyhow::Result<Vec<Listener>> {
             .map(Listener::Tcp)
             .with_context(|| format!("cannot listen on {}", config.listen)),
     };
-    Ok(vec![own?])
+    Ok(Listeners { sockets: vec![own?], are_passed: false })
 }
 
 /// Where `listeners` can be reached, for people.
-pub(crate) fn addresses(listeners: &[Listener]) -> String {
-    listeners.iter().map(address).collect::<Vec<_>>().join(" and ")
+pub(crate) fn addresses(listeners: &Listeners) -> String {
+    listeners.sockets.iter().map(address).collect::<Vec<_>>().join(" and ")
 }
 
 fn address(listener: &Listener) -> String {
@@ -46,9 +53,9 @@ fn address(listener: &Listener) -> String {
 }
 
 /// The configuration with the port that the system chose in the public URL, where it was left to the system.
-pub(crate) fn with_public_url(config: &Config, listeners: &[Listener]) -> Config {
+pub(crate) fn with_public_url(config: &Config, listeners: &Listeners) -> Config {
     let mut config = config.clone();
-    let bound = listeners.iter().find_map(|listener| match listener {
+    let bound = listeners.sockets.iter().find_map(|listener| match listener {
         Listener::Tcp(tcp) => tcp.local_addr().ok(),
         Listener::Unix(_) => None,
     });

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod config;
 mod database;
+mod files;
 mod keys;
 mod lifecycle;
 mod listener;

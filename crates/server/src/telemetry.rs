@@ -64,6 +64,24 @@ fn filter(level: &str) -> anyhow::Result<EnvFilter> {
         .with_context(|| format!("log.level: {level} is not a level"))
 }
 
+/// Says what is wrong with a level. The filter itself takes any word for a part of the program.
+pub(crate) fn check_level(text: &str) -> Result<(), String> {
+    let is_level = |word: &str| {
+        matches!(word.to_ascii_lowercase().as_str(), "error" | "warn" | "info" | "debug" | "trace")
+    };
+    let understood = text.split(',').map(str::trim).all(|directive| match directive.rsplit_once('=') {
+        Some((part, level)) => !part.is_empty() && (is_level(level) || level == "off"),
+        None => is_level(directive),
+    });
+    if understood && filter(text).is_ok() {
+        return Ok(());
+    }
+    Err(format!(
+        "{text:?} is no level; it is error, warn, info, debug or trace, and may go on with parts of the program, as in \
+         info,tenon_http=debug"
+    ))
+}
+
 /// Sends the log where it belongs, in the configured shape.
 pub(crate) fn log(config: &Log, face: Face) -> anyhow::Result<LogLevel> {
     let terminal = match face {
@@ -149,6 +167,8 @@ fn describe() {
     describe_counter!("http_requests_total", "Requests answered, by route and status.");
     describe_histogram!("http_request_duration_seconds", Unit::Seconds, "Time to answer a request.");
     describe_gauge!("http_requests_in_progress", "Requests being answered.");
+    describe_gauge!("http_connections", "Open connections of clients.");
+    describe_counter!("http_accept_errors_total", "Connections that the system refused to hand over.");
     describe_histogram!(
         "db_query_duration_seconds",
         Unit::Seconds,

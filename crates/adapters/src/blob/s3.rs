@@ -43,6 +43,7 @@ pub struct S3Config {
     /// 1024; an object may have ten thousand times as much. 0 lets parts grow with the upload, from 8 to 64 MiB, and an object may
     /// have 480 GiB.
     #[serde(default, deserialize_with = "from_text")]
+    #[schemars(extend("minimum" = 0, "maximum" = 1024))]
     pub part_size_mib: u16,
     /// `https://host/bucket/key` instead of `https://bucket.host/key`.
     #[serde(default = "yes", deserialize_with = "from_text")]
@@ -57,6 +58,47 @@ const fn yes() -> bool {
     true
 }
 
+impl S3Config {
+    /// Says what no store could be reached with.
+    pub(super) fn check(&self) -> Result<(), ConnectError> {
+        let endpoint = url::Url::parse(&self.endpoint).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        if endpoint.is_none() {
+            return Err(ConnectError::new(format!(
+                "endpoint must be the address of the S3 store, such as https://s3.eu-central-1.amazonaws.com, not {:?}.",
+                self.endpoint
+            )));
+        }
+        for (key, value) in [("bucket", &self.bucket), ("region", &self.region)] {
+            if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '/') {
+                return Err(ConnectError::new(format!("{key} must be a name, not {value:?}.")));
+            }
+        }
+        if self.access_key_id.is_some() != self.secret_access_key.is_some() {
+            return Err(ConnectError::new(
+                "The S3 store needs both access_key_id and secret_access_key, or neither.",
+            ));
+        }
+        self.parts().map(drop)
+    }
+
+    fn parts(&self) -> Result<Parts, ConnectError> {
+        match self.part_size_mib {
+            0 => Ok(Parts::Growing),
+            size @ 5..=1024 => Ok(Parts::Of(usize::from(size) << 20)),
+            size => Err(ConnectError::new(format!(
+                "The parts of uploads to S3 have 5 to 1024 MiB, and part_size_mib is {size}."
+            ))),
+        }
+    }
+}
+
 pub(super) async fn connect(config: S3Config) -> Result<OperatorStore, ConnectError> {
     install_transport()?;
     let mut builder = S3::default()
@@ -64,20 +106,12 @@ pub(super) async fn connect(config: S3Config) -> Result<OperatorStore, ConnectEr
         .region(&config.region)
         .bucket(&config.bucket)
         .root(&config.prefix);
-    match (&config.access_key_id, &config.secret_access_key) {
-        (Some(id), Some(secret)) => {
-            builder = builder
-                .access_key_id(id.expose())
-                .secret_access_key(secret.expose())
-                .disable_config_load()
-                .disable_ec2_metadata();
-        }
-        (None, None) => {}
-        _ => {
-            return Err(ConnectError::new(
-                "The S3 store needs both access_key_id and secret_access_key, or neither.",
-            ));
-        }
+    if let (Some(id), Some(secret)) = (&config.access_key_id, &config.secret_access_key) {
+        builder = builder
+            .access_key_id(id.expose())
+            .secret_access_key(secret.expose())
+            .disable_config_load()
+            .disable_ec2_metadata();
     }
     if !config.path_style {
         builder = builder.enable_virtual_host_style();
@@ -88,15 +122,7 @@ pub(super) async fn connect(config: S3Config) -> Result<OperatorStore, ConnectEr
         // A store far away refuses now and then; one such answer shall not cost the upload of an hour.
         .layer(RetryLayer::new().with_max_times(3).with_min_delay(Duration::from_millis(200)).with_jitter());
     prove_readable(&operator, &config).await?;
-    let parts = match config.part_size_mib {
-        0 => Parts::Growing,
-        size @ 5..=1024 => Parts::Of(usize::from(size) << 20),
-        size => {
-            return Err(ConnectError::new(format!(
-                "The parts of uploads to S3 have 5 to 1024 MiB, and part_size_mib is {size}."
-            )));
-        }
-    };
+    let parts = config.parts()?;
     let store = OperatorStore::new(operator, Capabilities { durable: true, presign: true, media_type: true });
     Ok(store.with_parts(parts))
 }

@@ -26,6 +26,7 @@ use crate::connect::from_text;
 pub struct InProcessConfig {
     /// Keys and values kept, in bytes; beyond it the oldest go first.
     #[serde(deserialize_with = "from_text")]
+    #[schemars(extend("minimum" = 65_536, "maximum" = 1_099_511_627_776_i64))]
     pub max_bytes: usize,
 }
 

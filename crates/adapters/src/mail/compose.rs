@@ -24,10 +24,7 @@ pub(super) struct Composer {
 
 impl Composer {
     pub(super) fn new(from: &str, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
-        let from = from.parse().map_err(|e| {
-            ConnectError::caused(format!("The sender's address {from:?} of mail.from is not valid."), e)
-        })?;
-        Ok(Self { from, clock })
+        Ok(Self { from: sender(from)?, clock })
     }
 
     /// The message, or [`MailError::Permanent`] for what no header can carry.
@@ -48,6 +45,16 @@ impl Composer {
         }
         Ok(message)
     }
+}
+
+/// The sender of every mail.
+pub(super) fn sender(from: &str) -> Result<Mailbox, ConnectError> {
+    from.parse().map_err(|e| {
+        ConnectError::caused(
+            format!("The sender's address {from:?} of mail.from is not valid; write it as Tenon <tenon@example.org>."),
+            e,
+        )
+    })
 }
 
 /// A line break would end the header and begin another of the author's choice.

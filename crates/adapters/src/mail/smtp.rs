@@ -32,6 +32,7 @@ pub struct SmtpConfig {
     pub host: String,
     /// Port of the mail server; unset, 25, 587 or 465, as `tls` asks.
     #[serde(default, deserialize_with = "optional_port")]
+    #[schemars(extend("minimum" = 1, "maximum" = 65535))]
     pub port: Option<u16>,
     /// How the connection is protected.
     #[serde(default)]
@@ -44,7 +45,26 @@ pub struct SmtpConfig {
     pub password: Option<Secret>,
     /// Most connections at once.
     #[serde(default = "default_connections", deserialize_with = "from_text")]
+    #[schemars(extend("minimum" = 1, "maximum" = 100))]
     pub connections: u32,
+}
+
+impl SmtpConfig {
+    /// Says what no server could be reached with.
+    pub(super) fn check(&self) -> Result<(), ConnectError> {
+        let is_address = self.host.parse::<std::net::IpAddr>().is_ok();
+        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@' | ':' | '[' | ']');
+        if !is_address && (self.host.is_empty() || self.host.contains(odd)) {
+            return Err(ConnectError::new(format!(
+                "host must be the name of the mail server, without a port, not {:?}.",
+                self.host
+            )));
+        }
+        if self.username.is_some() != self.password.is_some() {
+            return Err(ConnectError::new("The mail server needs both username and password, or neither."));
+        }
+        Ok(())
+    }
 }
 
 /// Protection of the connection to the mail server.
@@ -95,16 +115,8 @@ impl SmtpMailer {
             .pool_config(
                 PoolConfig::new().max_size(config.connections.max(1)).idle_timeout(Duration::from_secs(30)),
             );
-        match (config.username, config.password) {
-            (Some(username), Some(password)) => {
-                builder = builder.credentials(Credentials::new(username, password.expose().clone()));
-            }
-            (None, None) => {}
-            _ => {
-                return Err(ConnectError::new(
-                    "The mail server needs both username and password, or neither.",
-                ));
-            }
+        if let (Some(username), Some(password)) = (config.username, config.password) {
+            builder = builder.credentials(Credentials::new(username, password.expose().clone()));
         }
         Ok(Self { transport: builder.build(), composer })
     }

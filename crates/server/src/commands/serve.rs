@@ -13,15 +13,16 @@ use tenon_http::{
     frame::Frame,
     live::Hub,
     readiness::{Check, Readiness},
-    serve::{self, Listener},
+    serve::{self, Terms},
 };
 
 use super::{maintenance, service};
 use crate::{
     config::{Config, Sources},
     database::Database,
+    files,
     lifecycle::{Lifecycle, grace_of_work},
-    listener,
+    listener::{self, Listeners},
     telemetry::{Figures, backups, components, endpoint::Endpoint},
     wiring,
 };
@@ -47,16 +48,23 @@ pub(crate) async fn run(sources: &Sources) -> anyhow::Result<()> {
 }
 
 /// Starts to answer requests.
-pub(crate) fn start_http(config: &Config, app: &Arc<App>, listeners: Vec<Listener>, lifecycle: &Lifecycle) {
+pub(crate) fn start_http(config: &Config, app: &Arc<App>, listeners: Listeners, lifecycle: &Lifecycle) {
     let address = listener::addresses(&listeners);
     let hub = Hub::start(Arc::clone(app), lifecycle.tasks().clone(), lifecycle.stopping());
     let frame = Frame::around(app, wiring::http(config)).asking(checks(config, app, lifecycle)).with(hub);
     start_token_uses(app, lifecycle);
     let Assembled { service, parse_errors, .. } = tenon_http::assemble(api::table(), frame);
-    let grace = grace_of_work(config.server.shutdown_grace.duration());
-    let stopping = lifecycle.stopping();
+    if !listeners.are_passed {
+        lifecycle.drain_for(config.server.drain.duration());
+    }
+    let terms = Terms {
+        leaving: lifecycle.leaving(),
+        stopping: lifecycle.stopping(),
+        grace: grace_of_work(config.server.shutdown_grace.duration()),
+        connections: files::connections(config.database.pool_size),
+    };
     lifecycle.essential("HTTP server", async move {
-        Ok(serve::serve(service, parse_errors, listeners, stopping, grace).await?)
+        Ok(serve::serve(service, parse_errors, listeners.sockets, terms).await?)
     });
     tracing::info!(address, url = %config.public_url, "Tenon answers at {address}");
 }
@@ -142,7 +150,7 @@ pub(crate) fn checks_with_queue(config: &Config, app: &Arc<App>, lifecycle: &Lif
 /// What must be well for any process: a worker does its work without the bus.
 pub(crate) fn checks_without_bus(config: &Config, app: &Arc<App>, lifecycle: &Lifecycle) -> Vec<Check> {
     let (database, migrated, files) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));
-    let stopping = lifecycle.stopping();
+    let ending = lifecycle.clone();
     let directory = match &config.storage {
         blob::Config::Filesystem(storage) => Some(storage.directory.clone()),
         _ => None,
@@ -167,7 +175,7 @@ pub(crate) fn checks_without_bus(config: &Config, app: &Arc<App>, lifecycle: &Li
             }
         }),
         Check::new("draining", move || {
-            let stops = stopping.is_cancelled();
+            let stops = ending.leaves();
             async move { if stops { Err(BoxError::from("the process is stopping")) } else { Ok(()) } }
         }),
     ]

@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Config, Sources},
+    files,
     lifecycle::Lifecycle,
     telemetry::{self, Face, Figures, LogLevel},
 };
@@ -9,6 +10,7 @@ use crate::{
 /// Begins a process that somebody supervises. From then on SIGHUP makes it read its configuration again.
 pub(super) fn begin(sources: &Sources, config: &Config) -> anyhow::Result<(Figures, Lifecycle)> {
     let level = telemetry::log(&config.log, Face::Service)?;
+    files::raise_limit();
     let figures = Figures::record()?;
     let lifecycle = Lifecycle::begin()?;
     let sources = sources.clone();

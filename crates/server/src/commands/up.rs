@@ -6,14 +6,14 @@ use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 
 use anyhow::Context;
 use tenon_db::migrations;
-use tenon_http::serve::Listener;
 
 use super::{maintenance, scheduler, serve, worker};
 use crate::{
     config::Config,
     database::Database,
+    files,
     lifecycle::Lifecycle,
-    listener,
+    listener::{self, Listeners},
     output::Output,
     telemetry::{self, Face, Figures},
     wiring,
@@ -24,6 +24,7 @@ use crate::{
 /// What can be refused without a trace is refused first: with the port taken, nothing is made.
 pub(crate) async fn run(config: &Config, output: &Output) -> anyhow::Result<()> {
     telemetry::log(&config.log, Face::Person)?;
+    files::raise_limit();
     let figures = Figures::record()?;
     let lifecycle = Lifecycle::begin()?;
     let listeners = listener::open(&config.server)?;
@@ -36,7 +37,7 @@ pub(crate) async fn run(config: &Config, output: &Output) -> anyhow::Result<()> 
 
 async fn run_on(
     config: &Config,
-    listeners: Vec<Listener>,
+    listeners: Listeners,
     database: &Database,
     figures: Figures,
     lifecycle: Lifecycle,

@@ -19,6 +19,8 @@ pub(super) struct Key {
     /// The choices under which the key exists, as in `storage.backend = s3`; empty when it always does.
     pub(super) only_with: Vec<String>,
     pub(super) secret: bool,
+    /// The least and the most, of what is a number or has a unit.
+    pub(super) bounds: Option<(Value, Value)>,
 }
 
 /// What a value looks like.
@@ -113,6 +115,7 @@ fn collect_variants(schema: &Value, prefix: &str, keys: &mut Vec<Key>) {
             meaning: format!("{} {}", description(schema), meanings.join(" ")).trim().to_owned(),
             only_with: Vec::new(),
             secret: false,
+            bounds: None,
         },
         keys,
     );
@@ -137,7 +140,12 @@ fn key(path: String, schema: &Value, only_with: Option<&str>) -> Key {
         meaning: description(schema),
         only_with: only_with.map(str::to_owned).into_iter().collect(),
         secret: schema["format"] == "password" || schema["items"]["format"] == "password",
+        bounds: bounds(schema),
     }
+}
+
+fn bounds(schema: &Value) -> Option<(Value, Value)> {
+    Some((schema.get("minimum")?.clone(), schema.get("maximum")?.clone()))
 }
 
 fn kind(schema: &Value) -> Kind {

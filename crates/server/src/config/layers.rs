@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 use super::{
     Config,
     keys::{self, Key, Kind},
+    ranges,
 };
 
 const PREFIX: &str = "TENON__";
@@ -59,6 +60,7 @@ impl Sources {
     /// Reads everything, or says all that is wrong.
     pub(crate) fn load(&self) -> Result<Config, ConfigError> {
         let mut values = Values::default();
+        self.refuse_near_misses()?;
         let tree = self.layered()?;
         flatten(&tree, "", &mut values.found);
         if !self.without_secrets {
@@ -76,6 +78,29 @@ impl Sources {
         super::refusals::check(&config)?;
         config.database.take_password();
         Ok(config)
+    }
+
+    /// Refuses a variable that was meant for us and would not be read: `TENON_SERVER__LISTEN` for `TENON__SERVER__LISTEN`.
+    fn refuse_near_misses(&self) -> Result<(), ConfigError> {
+        let meant = |(name, _): &(String, String)| {
+            let rest = name.strip_prefix("TENON_").filter(|rest| !rest.starts_with('_'))?;
+            let flat = rest.to_lowercase().replace("__", "_");
+            let known = keys::all().iter().find_map(|key| {
+                let path = key.path.replace('.', "_");
+                let suffix = flat.strip_prefix(&path)?;
+                let is_key = suffix.is_empty() || (key.secret && suffix == "_file");
+                is_key.then(|| format!("{PREFIX}{}{suffix}", key.path.replace('.', "__")).to_uppercase())
+            });
+            match known {
+                Some(right) => Some(format!("{name} is not read; write it as {right}")),
+                None if rest.contains("__") => {
+                    Some(format!("{name} is not read; names of settings begin with {PREFIX}"))
+                }
+                None => None,
+            }
+        };
+        let problems: Vec<String> = self.environment.iter().filter_map(meant).collect();
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems)) }
     }
 
     fn layered(&self) -> Result<Value, ConfigError> {
@@ -222,8 +247,18 @@ impl Values {
             })
         };
         for key in keys::all().iter().filter(|key| key.secret) {
-            if key.only_with.iter().any(|with| chosen(&self.found, with)) {
-                self.found.entry(key.path.clone()).or_insert_with(|| text_value("its file", "to be given"));
+            // A password belongs to a name, which is no secret.
+            let nobodys = key
+                .path
+                .strip_suffix(".password")
+                .is_some_and(|section| !self.found.contains_key(&format!("{section}.username")));
+            if !nobodys && key.only_with.iter().any(|with| chosen(&self.found, with)) {
+                let assumed = if key.path.rsplit('.').next() == Some("url") {
+                    "redis://localhost"
+                } else {
+                    "to be given"
+                };
+                self.found.entry(key.path.clone()).or_insert_with(|| text_value("its file", assumed));
             }
         }
     }
@@ -236,7 +271,7 @@ impl Values {
             let origin = value.origin().unwrap_or("the environment").to_owned();
             let secret_file = path.strip_suffix("_file").and_then(keys::find).is_some_and(|key| key.secret);
             match keys::find(&path) {
-                Some(key) => match fit(key, value) {
+                Some(key) => match fit(key, value).and_then(|json| ranges::within(key, json)) {
                     Ok(json) => insert(&mut tree, &path, json),
                     Err(expected) => problems.push(format!("{path} must be {expected} (from {origin})")),
                 },
@@ -455,6 +490,65 @@ mod tests {
             error,
             "server.request_timeout: expected a length of time such as 500ms, 30s, 15m, 12h or 7d (from TENON__SERVER__REQUEST_TIMEOUT)"
         );
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused_with_the_least_and_the_most() {
+        for (name, value, refusal) in [
+            (
+                "TENON__AUTH__ACCESS_TOKEN_TTL",
+                "9000000d",
+                "auth.access_token_ttl must be 1m to 1d (from TENON__AUTH__ACCESS_TOKEN_TTL)",
+            ),
+            (
+                "TENON__AUTH__REFRESH_TOKEN_TTL",
+                "0s",
+                "auth.refresh_token_ttl must be 10m to 3650d (from TENON__AUTH__REFRESH_TOKEN_TTL)",
+            ),
+            (
+                "TENON__DATABASE__POOL_SIZE",
+                "0",
+                "database.pool_size must be 1 to 1000 (from TENON__DATABASE__POOL_SIZE)",
+            ),
+            (
+                "TENON__WORKER__CONCURRENCY",
+                "-1",
+                "worker.concurrency must be 1 to 1000 (from TENON__WORKER__CONCURRENCY)",
+            ),
+            (
+                "TENON__LIMITS__ATTACHMENT_BYTES",
+                "0B",
+                "limits.attachment_bytes must be 1KiB to 100GiB (from TENON__LIMITS__ATTACHMENT_BYTES)",
+            ),
+            (
+                "TENON__RATE_LIMITS__LOGIN",
+                "10/1ms",
+                "rate_limits.login must be 1/1s to 1000000000/1d (from TENON__RATE_LIMITS__LOGIN)",
+            ),
+        ] {
+            assert_eq!(environment(&[(name, value)]).load().unwrap_err().to_string(), refusal);
+        }
+        let (_dir, sources) = file("[worker]\nconcurrency = 0\n[database]\npool_size = 5000\n");
+        assert_eq!(sources.load().unwrap_err().problems().len(), 2);
+        let (_dir, sources) = file("[worker]\nconcurrency = 1.5\n");
+        assert!(sources.load().unwrap_err().to_string().contains("must be a number"));
+    }
+
+    #[test]
+    fn a_variable_with_one_underscore_is_named_as_a_mistake() {
+        for (name, right) in [
+            ("TENON_SERVER__LISTEN", "TENON__SERVER__LISTEN"),
+            ("TENON_DATABASE_URL", "TENON__DATABASE__URL"),
+            ("TENON_DATABASE__URL_FILE", "TENON__DATABASE__URL_FILE"),
+            ("TENON_DATA_DIR", "TENON__DATA_DIR"),
+        ] {
+            let error = environment(&[(name, "x")]).load().unwrap_err().to_string();
+            assert_eq!(error, format!("{name} is not read; write it as {right}"));
+        }
+        let unknown = environment(&[("TENON_SERVER__COLOUR", "x")]).load().unwrap_err().to_string();
+        assert_eq!(unknown, "TENON_SERVER__COLOUR is not read; names of settings begin with TENON__");
+        // Others' variables, such as those that Kubernetes sets for a service called `tenon`.
+        environment(&[("TENON_PORT", "tcp://10.0.0.1:80"), ("TENON_TEST_DATABASE_URL", "x")]).load().unwrap();
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(crate) fn as_json() -> Value {
             "secret": key.secret,
             "only_with": key.only_with,
             "meaning": key.meaning,
+            "least": key.bounds.as_ref().map(|(least, _)| least),
+            "most": key.bounds.as_ref().map(|(_, most)| most),
         })
     };
     keys::all().iter().map(entry).collect()
@@ -66,7 +68,16 @@ fn type_of(key: &Key) -> String {
             _ => "text".to_owned(),
         },
     };
+    let name = match &key.bounds {
+        Some((least, most)) => format!("{name}, {} to {}", plain(least), plain(most)),
+        None => name,
+    };
     if key.secret { format!("secret {name}") } else { name }
+}
+
+/// A number, or text without its quotes.
+pub(super) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn default_of(key: &Key) -> String {
@@ -94,7 +105,10 @@ fn meaning_of(key: &Key) -> String {
 mod tests {
     use serde_json::Value;
 
-    use super::super::{Sources, keys};
+    use super::super::{
+        Sources,
+        keys::{self, Kind},
+    };
 
     /// Every key set to its default, as an administrator would who copies the page.
     fn all_defaults() -> Vec<(String, String)> {
@@ -139,6 +153,19 @@ mod tests {
                 assert!(page.contains(&alone) || page.contains(&above), "{name} is missing");
             }
         }
+    }
+
+    #[test]
+    fn every_number_has_a_least_and_a_most() {
+        let measured = |key: &&keys::Key| match &key.kind {
+            Kind::Number => true,
+            Kind::Text(format) => matches!(format.as_str(), "duration" | "size" | "rate"),
+            _ => false,
+        };
+        for key in keys::all().iter().filter(measured) {
+            assert!(key.bounds.is_some(), "{} has no least and most", key.path);
+        }
+        assert!(keys::all().iter().filter(measured).count() > 20);
     }
 
     #[test]

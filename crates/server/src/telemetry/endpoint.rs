@@ -7,7 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tenon_core::secrets::Secret;
-use tenon_http::readiness::{Finding, Readiness};
+use tenon_http::{
+    readiness::{Finding, Readiness},
+    serve::Refusals,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -17,6 +20,8 @@ use tokio_util::task::TaskTracker;
 use super::Figures;
 
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long nobody is heard after the system refused to hand over a connection.
+const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_HEAD: usize = 8 * 1024;
 
 /// What is asked for.
@@ -40,6 +45,7 @@ impl Endpoint {
     pub(crate) async fn serve(self, listener: TcpListener) {
         let this = Arc::new(self);
         let answers = TaskTracker::new();
+        let mut refusals = Refusals::default();
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
@@ -50,11 +56,8 @@ impl Endpoint {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "Cannot accept a reader of metrics"
-                    );
-                    tokio::time::sleep(PATIENCE).await;
+                    refusals.tell(&error);
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use tenon_db::managed::{Managed, ManagedConfig};
 
@@ -167,6 +167,26 @@ impl Unit {
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    /// Lets it open no file and accept no connection until the next line with `word`, then as many as before.
+    pub(crate) fn starve_until(&self, address: &str, word: &str) -> Value {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        let told = self.log.lock().unwrap().len();
+        let limit = |limit| prlimit(Some(pid), Resource::Nofile, limit).unwrap();
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let maximum = files.split_whitespace().nth(4).unwrap().parse().ok();
+        let scarce = Rlimit { current: Some(8), maximum };
+        let usual = limit(scarce);
+        let waiting = std::net::TcpStream::connect(address).unwrap();
+        let line = until(|| {
+            let log = self.log.lock().unwrap();
+            log.iter().skip(told).find(|line| line.contains(word)).cloned()
+        });
+        limit(usual);
+        drop(waiting);
+        serde_json::from_str(&line).unwrap()
     }
 
     /// Waits for its end, which must be a good one.

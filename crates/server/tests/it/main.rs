@@ -20,6 +20,7 @@ mod queues;
 mod readme;
 mod redis_away;
 mod refusals;
+mod rolling;
 mod scheduler;
 mod tour;
 mod units;

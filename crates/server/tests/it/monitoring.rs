@@ -161,6 +161,7 @@ fn use_it(installation: &Installation, api: &Unit) {
     let wrong = json!({ "login": "nobody", "password": "something else" });
     let refused = (0..50).any(|_| stranger.post("/auth/sign-in", &wrong).unwrap().status == 429);
     assert!(refused, "too many attempts are refused");
+    api.starve_until(&address, "Cannot accept connections");
     installation.tenon(&["backup", "create"]);
     installation.tenon(&["backup", "drill"]);
     installation.tenon(&["jobs", "run-now", "purge_expired"]);

@@ -226,7 +226,7 @@ async fn a_hangup_takes_over_the_log_level_and_nothing_that_is_wrong() {
     health();
     unit.says("answered a request");
 
-    configure("[server]\nlisten = '127.0.0.1:0'\n[log]\nlevel = 'loud=very'\n");
+    configure("[server]\nlisten = '127.0.0.1:0'\n[log]\nlevel = 'loud'\n");
     unit.signal(Signal::HUP);
     let refused = unit.says("cannot be taken over");
     assert!(refused["error"].as_str().unwrap().contains("log.level"), "{refused}");

@@ -38,7 +38,7 @@ use tenon_http::{
     network::TrustedProxies,
     problem::Problem,
     readiness::Check,
-    serve::{Listener, ParseErrors, serve},
+    serve::{Listener, ParseErrors, Terms, serve},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use utoipa::{IntoParams, ToSchema};
@@ -398,13 +398,9 @@ impl Sample {
         let Ok(Wire { service, .. }) = Arc::try_unwrap(sample.wire) else { panic!("nobody else has it") };
         let stopping = CancellationToken::new();
         let ends = stopping.clone().drop_guard();
-        tokio::spawn(serve(
-            service,
-            parse_errors,
-            vec![Listener::Tcp(listener)],
-            stopping,
-            Duration::from_secs(1),
-        ));
+        let terms =
+            Terms { leaving: stopping.clone(), stopping, grace: Duration::from_secs(1), connections: 10_000 };
+        tokio::spawn(serve(service, parse_errors, vec![Listener::Tcp(listener)], terms));
         Served { address, _ends: ends }
     }
 }

@@ -8,7 +8,7 @@ use tenon_app::App;
 use tenon_http::{
     Assembled,
     live::Hub,
-    serve::{Listener, serve},
+    serve::{Listener, Terms, serve},
 };
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -44,13 +44,9 @@ impl Served {
         let Assembled { service, parse_errors, .. } =
             tenon_http::service(app, hub, test.frame.clone(), vec![]);
         let stopping = test.shutdown.clone();
-        tokio::spawn(serve(
-            service,
-            parse_errors,
-            vec![Listener::Tcp(listener)],
-            stopping,
-            Duration::from_secs(1),
-        ));
+        let terms =
+            Terms { leaving: stopping.clone(), stopping, grace: Duration::from_secs(1), connections: 10_000 };
+        tokio::spawn(serve(service, parse_errors, vec![Listener::Tcp(listener)], terms));
         Self { address }
     }
 
