@@ -265,6 +265,8 @@ mod tests {
         }
     }
 
+    type Change = Box<dyn FnOnce(&mut Config)>;
+
     #[test]
     fn what_only_a_start_would_refuse_is_refused_by_the_check() {
         use tenon_adapters::{blob, bus, mail};
@@ -284,7 +286,6 @@ mod tests {
         let directory = |from: &str| {
             mail::Config::Directory(mail::DirectoryConfig { from: from.to_owned(), directory: "m".into() })
         };
-        type Change = Box<dyn FnOnce(&mut Config)>;
         let cases: Vec<(&str, Change)> = vec![
             ("storage.backend must not be memory", Box::new(|c| c.storage = blob::Config::Memory {})),
             ("storage: endpoint must be", Box::new(move |c| c.storage = s3("s3.example.org", 0))),
