@@ -386,6 +386,7 @@ pub(crate) struct RateLimits {
     #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) sign_in_account: Rate,
     /// By how much.
+    #[schemars(extend("minimum" = "0s", "maximum" = "10s"))]
     pub(crate) sign_in_account_delay: Span,
     /// Failed sign-ins from one client address, at any account.
     #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
@@ -409,6 +410,7 @@ pub(crate) struct RateLimits {
     #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]
     pub(crate) mail_new_sender: Rate,
     /// How long an account is new.
+    #[schemars(extend("minimum" = "0s", "maximum" = "3650d"))]
     pub(crate) new_sender_age: Span,
     /// Mails of all people of this instance to people who are not members yet.
     #[schemars(extend("minimum" = "1/1s", "maximum" = "1000000000/1d"))]

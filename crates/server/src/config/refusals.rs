@@ -1,6 +1,6 @@
 //! What is well-formed and still refused.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path};
 
 use tenon_adapters::{ConnectError, blob, mail};
 use url::Url;
@@ -8,8 +8,6 @@ use url::Url;
 use super::{Config, ConfigError, Environment};
 
 const SHORTEST_TOKEN: usize = 16;
-/// The longest that a sign-in may be slowed.
-const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
 /// Says everything that cannot stand, in any environment and in production.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -60,12 +58,6 @@ fn always(config: &Config, problems: &mut Vec<String>) {
     for queue in config.worker.queues.iter().filter(|queue| !queues.contains(&queue.as_str())) {
         problems
             .push(format!("worker.queues: there is no queue {queue}; the queues are {}", queues.join(", ")));
-    }
-    if config.rate_limits.sign_in_account_delay.duration() > LONGEST_DELAY {
-        problems.push(format!(
-            "rate_limits.sign_in_account_delay must be at most {} s: requests would end before it",
-            LONGEST_DELAY.as_secs()
-        ));
     }
     backups(config, problems);
     let mut names = BTreeSet::new();
