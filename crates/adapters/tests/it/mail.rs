@@ -214,7 +214,7 @@ async fn what_cannot_work_is_said_at_once() {
     );
     assert_eq!(
         refused(json!({"backend": "log", "from": "nobody"})).await,
-        "The sender's address \"nobody\" of mail.from is not valid."
+        "The sender's address \"nobody\" of mail.from is not valid; write it as Tenon <tenon@example.org>."
     );
     assert_eq!(
         refused(json!({"backend": "smtp", "host": "localhost", "username": "x"})).await,
