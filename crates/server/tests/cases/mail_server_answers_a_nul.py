@@ -18,5 +18,5 @@ check(until(lambda: len(mail.received) == 2), f"others are sent: {len(mail.recei
 for job in jobs("dead"):
     tenon.must("POST", f"/jobs/{job['id']}/retry", token=tenon.admin)
 check(until(lambda: len(mail.received) == 3), f"retried and sent: {len(mail.received)}")
-check(jobs("running") == [], "nothing runs for ever")
+check(until(lambda: jobs("running") == []), "nothing runs for ever")
 finish()

@@ -170,7 +170,7 @@ fn up(dir: &Path) -> (Child, String) {
         .env("TENON__RATE_LIMITS__LOGIN", "1000000/1m")
         .env("TENON__RATE_LIMITS__ANONYMOUS", "1000000/1m")
         // Requests that fail while the database is dead are no news here.
-        .env("TENON__LOG__LEVEL", "off")
+        .env("TENON__LOG__LEVEL", "error")
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
