@@ -172,6 +172,10 @@ pub(crate) struct Draft {
 /// has; a handle that was not asked for is made from the address.
 pub(crate) async fn insert(tx: &mut Tx<'_>, draft: Draft, profile: &impl Profile) -> Result<User> {
     refuse_taken(tx, draft.username.as_ref()).await?;
+    // Also one that is stored in another spelling, which no constraint would notice.
+    if tenon_db::users::by_email(tx.conn(), &draft.email).await?.is_some() {
+        return Err(email_taken());
+    }
     let id: UserId = tx.app().id();
     let mut new = NewUser {
         id,
@@ -224,15 +228,16 @@ async fn free_username(tx: &mut Tx<'_>, email: &Email) -> Result<Username> {
     candidates.extend((2..10).map(|n| format!("{base}{n}")));
     candidates.push(format!("{base}-{random:08x}"));
     let taken = tenon_db::users::taken(tx.conn(), &candidates).await?;
-    let free = candidates.into_iter().find(|name| !taken.contains(name)).ok_or_else(username_taken)?;
-    Username::parse(&free).map_err(Error::internal)
+    let free = candidates.iter().filter(|name| !taken.contains(name)).find_map(|n| Username::parse(n).ok());
+    free.ok_or_else(username_taken)
 }
 
 fn handle_of(email: &Email) -> String {
     let local = email.as_str().split(['@', '+']).next().unwrap_or_default();
     let fits = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.-".contains(*c);
     let handle: String = local.chars().filter(fits).take(40).collect();
-    if handle.is_empty() { "user".to_owned() } else { handle }
+    let handle = handle.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    if handle.is_empty() { "user".to_owned() } else { handle.to_owned() }
 }
 
 /// What a password must not be made of.
@@ -282,6 +287,8 @@ pub struct Purged {
     pub idempotency_keys: usize,
     /// Logs of people who are gone.
     pub logs: usize,
+    /// Addresses put into ASCII.
+    pub emails: usize,
 }
 
 /// Removes what has ended: links, sessions, tokens, kept answers, and accounts never verified in time.
@@ -289,7 +296,16 @@ pub async fn purge(app: &App, correlation_id: &str) -> Result<Purged> {
     app.write(&[], correlation_id, async |tx| {
         let (now, settings) = (tx.now(), tx.app().settings.clone());
         let conn = tx.conn();
+        let emails = tenon_db::users::respell_emails(conn).await?;
+        if emails.kept > 0 {
+            tracing::warn!(
+                accounts = emails.kept,
+                "accounts have addresses outside ASCII that cannot be mailed, or that another account has in ASCII; \
+                 see them with: tenon user list"
+            );
+        }
         Ok(Purged {
+            emails: emails.changed,
             accounts: tenon_db::users::purge_unverified(conn, now - settings.unverified).await?,
             sessions: tenon_db::sessions::purge(conn, now - settings.refresh_token_ttl).await?,
             tokens: tenon_db::tokens::purge(conn, now - settings.refresh_token_ttl).await?,
@@ -309,6 +325,7 @@ mod tests {
     fn a_handle_is_made_from_the_address() {
         let of = |email: &str| handle_of(&Email::parse(email).unwrap());
         assert_eq!(of("Ada.Lovelace+work@example.org"), "ada.lovelace");
-        assert_eq!(of("åå@example.org"), "user");
+        assert_eq!(of("_ada-@example.org"), "ada");
+        assert_eq!(of("!!@example.org"), "user");
     }
 }

@@ -15,6 +15,7 @@ use tenon_core::{
     invitations::link_ttl,
     jobs::{MailKind, SendMail},
     ports::mail::Mail,
+    text::shown,
 };
 use uuid::Uuid;
 
@@ -230,12 +231,9 @@ fn looks_like_link(word: &str) -> bool {
             .any(|part| is_host(part) || is_bare_address(part))
 }
 
-/// A header has one line, whatever people call their workspaces.
+/// A header has one line and nothing that nobody sees, whatever people call their workspaces.
 fn one_line(text: &str) -> String {
-    text.split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|w| !w.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    shown(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Paragraphs are one empty line apart, whichever blocks a template left out.

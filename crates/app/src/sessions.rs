@@ -73,9 +73,9 @@ async fn enter(
 
 async fn find(app: &App, login: &str) -> Result<Option<Account>> {
     let mut conn = app.read().await?;
-    if let Ok(email) = Email::parse(login) {
+    if let Some(email) = Email::sought(login) {
         Ok(tenon_db::users::by_email(&mut conn, &email).await?)
-    } else if let Ok(username) = Username::parse(login) {
+    } else if let Some(username) = Username::sought(login) {
         Ok(tenon_db::users::by_username(&mut conn, &username).await?)
     } else {
         Ok(None)

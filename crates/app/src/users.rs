@@ -78,9 +78,9 @@ pub async fn get(app: &App, operator: Operator<'_>, id: UserId) -> Result<User> 
 pub async fn find(app: &App, operator: Operator<'_>, login: &str) -> Result<User> {
     let mut conn = app.read().await?;
     operator.check(app, &mut conn).await?;
-    let found = if let Ok(email) = Email::parse(login) {
+    let found = if let Some(email) = Email::sought(login) {
         tenon_db::users::by_email(&mut conn, &email).await?
-    } else if let Ok(username) = tenon_core::users::Username::parse(login) {
+    } else if let Some(username) = tenon_core::users::Username::sought(login) {
         tenon_db::users::by_username(&mut conn, &username).await?
     } else {
         None

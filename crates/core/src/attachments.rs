@@ -27,6 +27,10 @@ impl FileName {
         }
         Ok(Self(name))
     }
+    /// What the database holds, without what earlier releases let in.
+    pub fn stored(text: &str) -> Self {
+        Self(crate::text::shown(text))
+    }
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -14,22 +14,67 @@ text_type! {
     FullName: line(1, 50);
 }
 
-/// A handle: 1 to 50 of `a-z 0-9 _ . -`, lower-cased.
+/// A username: 1 to 50 of `a-z 0-9 _ . -`, lower-cased, that begins and ends with a letter or digit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Username(String);
 
+/// Words that people would take for us, or programs for something else.
+const RESERVED: &[&str] = &[
+    "admin",
+    "administrator",
+    "all",
+    "anonymous",
+    "api",
+    "bot",
+    "channel",
+    "everyone",
+    "here",
+    "help",
+    "hostmaster",
+    "info",
+    "mailer-daemon",
+    "me",
+    "no-reply",
+    "nobody",
+    "noreply",
+    "null",
+    "postmaster",
+    "self",
+    "security",
+    "support",
+    "system",
+    "tenon",
+    "undefined",
+    "webmaster",
+];
+
 impl Username {
-    /// Checks and lower-cases a handle.
+    /// Checks and lower-cases a username.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let text = crate::text::line(text, 1, 50)?.to_lowercase();
-        if text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.-".contains(c)) {
-            Ok(Self(text))
-        } else {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        if !text.chars().all(|c| plain(c) || "_.-".contains(c)) {
             Err(TextError::new("invalid-username", "may contain only a-z, 0-9, `_`, `.` and `-`"))
+        } else if !(text.starts_with(plain) && text.ends_with(plain)) {
+            Err(TextError::new("invalid-username", "must begin and end with a letter or a digit"))
+        } else if RESERVED.contains(&text.as_str()) {
+            Err(TextError::new("reserved-username", "is reserved; choose another one"))
+        } else {
+            Ok(Self(text))
         }
     }
-    /// The handle.
+    /// The username that somebody may have, by the rules of any release; for looking it up.
+    pub fn sought(text: &str) -> Option<Self> {
+        let text = text.trim().to_lowercase();
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.-".contains(c);
+        (!text.is_empty() && text.len() <= 50 && text.chars().all(fits)).then_some(Self(text))
+    }
+    /// What the database holds: it was checked by the rules of its time.
+    pub fn stored(text: String) -> Self {
+        Self(text)
+    }
+    /// The username.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -226,4 +271,24 @@ pub struct ProfilePatch {
     pub lang: Option<Lang>,
     /// New zone.
     pub timezone: Option<Timezone>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_username_is_none_that_reads_like_something_else() {
+        for good in ["ada", "A.Lovelace-2", "7", "a_b", "root1"] {
+            assert!(Username::parse(good).is_ok(), "{good}");
+        }
+        for bad in [".", "..", "-a", "a.", "_a_", "ada ", "аda", "a/b", ""] {
+            let trimmed = bad.trim();
+            assert_eq!(Username::parse(bad).is_ok(), trimmed == "ada", "{bad:?}");
+        }
+        for reserved in ["me", "Me", "admin", "ADMIN", "system"] {
+            assert_eq!(Username::parse(reserved).unwrap_err().code, "reserved-username", "{reserved}");
+        }
+        assert!(RESERVED.iter().all(|word| Username::sought(word).is_some()));
+    }
 }

@@ -11,6 +11,7 @@ use tenon_core::{
     ids::{ProjectId, RoleId, StoryId, WorkspaceId},
     permissions::{ProjectPermissions, Rights},
     roles::WorkspaceRole,
+    text::shown,
     tokens::Scope,
     users::Lang,
 };
@@ -246,7 +247,7 @@ impl KnownRow {
             person: Person {
                 id: self.id.into(),
                 username: self.username,
-                full_name: self.full_name,
+                full_name: shown(&self.full_name),
                 color: self.color,
                 lang: Lang::of(&self.lang).unwrap_or_default(),
                 is_admin: self.is_admin,

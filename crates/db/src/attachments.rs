@@ -11,7 +11,7 @@ use tenon_core::{
 use uuid::Uuid;
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     people::PersonRow,
     schema::{attachments, blobs, users},
 };
@@ -38,7 +38,7 @@ fn attachment((row, blob, author): (AttachmentRow, BlobRow, Option<PersonRow>)) 
     Ok(Attachment {
         id: row.id.into(),
         story_id: row.story_id.into(),
-        name: FileName::parse(&row.name).map_err(Error::from)?,
+        name: FileName::stored(&row.name),
         media_type: row.media_type,
         size: blob.size,
         sha256: hex(&blob.sha256),

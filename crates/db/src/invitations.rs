@@ -9,7 +9,7 @@ use tenon_core::{
     invitations::{Invitation, InvitationStatus, InvitedTo, Place},
     page::Page,
     secrets::TokenHash,
-    text::TextError,
+    text::{TextError, shown},
     users::{Lang, PersonRef, Username},
 };
 use uuid::Uuid;
@@ -287,10 +287,10 @@ pub async fn accounts(
         .select((users::id, users::username, users::full_name, users::color, users::email, users::lang))
         .load(conn)
         .await?;
-    let account = |(id, username, full_name, color, email, lang): (Uuid, _, _, _, String, String)| {
+    let account = |(id, username, full_name, color, email, lang): (Uuid, _, String, _, String, String)| {
         Ok(Account {
-            person: PersonRef { id: id.into(), username, full_name, color },
-            email: Email::parse(&email)?,
+            person: PersonRef { id: id.into(), username, full_name: shown(&full_name), color },
+            email: Email::stored(&email),
             lang: Lang::of(&lang).unwrap_or_default(),
         })
     };
@@ -446,12 +446,12 @@ impl TryFrom<Row> for Stored {
             }
             _ => return Err(odd().into()),
         };
-        let email = Email::parse(&row.email)?;
+        let email = Email::stored(&row.email);
         let person = (|| {
             Some(PersonRef {
                 id: row.user_id?.into(),
                 username: row.username?,
-                full_name: row.full_name.clone()?,
+                full_name: shown(row.full_name.as_deref()?),
                 color: row.color?,
             })
         })();
@@ -463,7 +463,7 @@ impl TryFrom<Row> for Stored {
             invitation: Invitation {
                 id: row.id.into(),
                 to,
-                place_name: row.project_name.unwrap_or_else(|| row.workspace_name.clone()),
+                place_name: shown(row.project_name.as_deref().unwrap_or(&row.workspace_name)),
                 role_slug,
                 email: (!row.by_handle).then(|| email.clone()),
                 user: person.filter(|_| row.by_handle),
@@ -476,8 +476,8 @@ impl TryFrom<Row> for Stored {
             },
             email,
             user_id: row.user_id.map(Into::into),
-            workspace_name: row.workspace_name,
-            receiver: row.full_name.map(|name| (name, lang)),
+            workspace_name: shown(&row.workspace_name),
+            receiver: row.full_name.map(|name| (shown(&name), lang)),
             link: link.zip(row.hash_expires_at),
         })
     }

@@ -70,7 +70,7 @@ pub async fn find(
         id: row.id,
         purpose,
         user: row.user_id.map(Into::into),
-        new_email: row.new_email.as_deref().map(Email::parse).transpose()?,
+        new_email: row.new_email.as_deref().map(Email::stored),
         partner: row.partner_id,
     }))
 }

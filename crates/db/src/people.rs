@@ -1,7 +1,7 @@
 //! People as others see them, joined into rows of other things.
 
 use diesel::{Queryable, QueryableByName, Selectable, sql_types as st};
-use tenon_core::users::PersonRef;
+use tenon_core::{text::shown, users::PersonRef};
 use uuid::Uuid;
 
 use crate::schema::users;
@@ -18,7 +18,7 @@ pub struct PersonRow {
 
 impl From<PersonRow> for PersonRef {
     fn from(row: PersonRow) -> Self {
-        Self { id: row.id.into(), username: row.username, full_name: row.full_name, color: row.color }
+        Self { id: row.id.into(), username: row.username, full_name: shown(&row.full_name), color: row.color }
     }
 }
 
@@ -42,7 +42,7 @@ impl ActorRow {
         Some(PersonRef {
             id: self.actor_id?.into(),
             username: self.actor_username?,
-            full_name: self.actor_full_name?,
+            full_name: shown(&self.actor_full_name?),
             color: self.actor_color?,
         })
     }

@@ -12,7 +12,7 @@ use tenon_core::{
 use uuid::Uuid;
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     schema::stories,
     sql::sql,
 };
@@ -472,8 +472,8 @@ impl StoryRow {
             project_id: self.project_id.into(),
             key: self.key,
             number: self.number,
-            title: StoryTitle::parse(&self.title).map_err(Error::from)?,
-            description: StoryDescription::parse(&self.description).map_err(Error::from)?,
+            title: StoryTitle::stored(self.title),
+            description: StoryDescription::stored(self.description),
             workflow_id: self.workflow_id.into(),
             status_id: self.status_id.into(),
             rank: self.rank,

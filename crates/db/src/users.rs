@@ -78,9 +78,9 @@ impl UserRow {
     fn into_account(self) -> Result<Account> {
         let user = User {
             id: self.id.into(),
-            username: Username::parse(&self.username)?,
-            email: Email::parse(&self.email)?,
-            full_name: FullName::parse(&self.full_name)?,
+            username: Username::stored(self.username),
+            email: Email::stored(&self.email),
+            full_name: FullName::stored(self.full_name),
             color: Color::parse(self.color)?,
             lang: Lang::of(&self.lang).unwrap_or_default(),
             timezone: Timezone::parse(&self.timezone).unwrap_or_default(),
@@ -134,13 +134,52 @@ pub async fn account(conn: &mut AsyncPgConnection, id: UserId) -> Result<Option<
 
 /// Whose address it is.
 pub async fn by_email(conn: &mut AsyncPgConnection, email: &Email) -> Result<Option<Account>> {
-    let row: Option<UserRow> = users::table
-        .filter(users::email.eq(email.as_str()))
+    let rows: Vec<UserRow> = users::table
+        .filter(users::email.eq_any(email.spellings()))
         .select(UserRow::as_select())
-        .first(conn)
-        .await
-        .optional()?;
-    row.map(UserRow::into_account).transpose()
+        .load(conn)
+        .await?;
+    let exact = rows.iter().position(|row| row.email == email.as_str()).unwrap_or(0);
+    rows.into_iter().nth(exact).map(UserRow::into_account).transpose()
+}
+
+/// Accounts whose address an earlier release kept with letters outside ASCII.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Respelt {
+    /// Have their address in ASCII now.
+    pub changed: usize,
+    /// Keep it: another account has it in ASCII, or it has no ASCII form.
+    pub kept: usize,
+}
+
+/// Puts addresses that an earlier release kept as they were written into ASCII, where nobody has them so.
+pub async fn respell_emails(conn: &mut AsyncPgConnection) -> Result<Respelt> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = st::Uuid)]
+        id: Uuid,
+        #[diesel(sql_type = st::Text)]
+        email: String,
+    }
+    let rows: Vec<Row> =
+        sql("SELECT id, email FROM users WHERE email ~ '[^\\x01-\\x7f]' ORDER BY id").load(conn).await?;
+    let mut respelt = Respelt::default();
+    for row in rows {
+        let changed = match Email::parse(&row.email) {
+            Ok(email) => {
+                sql("UPDATE users SET email = $2, version = version + 1
+                     WHERE id = $1 AND NOT EXISTS (SELECT FROM users WHERE email = $2)")
+                .bind::<st::Uuid, _>(row.id)
+                .bind::<st::Text, _>(email.as_str())
+                .execute(conn)
+                .await?
+            }
+            Err(_) => 0,
+        };
+        respelt.changed += changed;
+        respelt.kept += 1 - changed;
+    }
+    Ok(respelt)
 }
 
 /// Whose handle it is.
@@ -167,8 +206,8 @@ pub async fn is_invited(conn: &mut AsyncPgConnection, email: &Email) -> Result<b
         found: bool,
     }
     let row: Found =
-        sql("SELECT EXISTS (SELECT 1 FROM invitations WHERE email = $1 AND status = 'pending') AS found")
-            .bind::<st::Text, _>(email.as_str())
+        sql("SELECT EXISTS (SELECT 1 FROM invitations WHERE email = ANY($1) AND status = 'pending') AS found")
+            .bind::<st::Array<st::Text>, _>(email.spellings())
             .get_result(conn)
             .await?;
     Ok(row.found)

@@ -105,7 +105,7 @@ struct NewSignUp {
     #[schema(value_type = String, format = "email", max_length = 254, example = "ada@example.org")]
     email: Email,
     /// Handle; made from the address when absent.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9_.-]+$", example = "ada")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", example = "ada")]
     username: Option<Username>,
     /// Name.
     #[schema(value_type = String, min_length = 1, max_length = 50, example = "Ada Lovelace")]
@@ -356,7 +356,7 @@ struct NewClaim {
     #[schema(value_type = String, format = "email", max_length = 254, example = "ada@example.org")]
     email: Email,
     /// Handle; made from the address when absent.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9_.-]+$", example = "ada")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", example = "ada")]
     username: Option<Username>,
     /// Name.
     #[schema(value_type = String, min_length = 1, max_length = 50, example = "Ada Lovelace")]

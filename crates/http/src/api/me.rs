@@ -53,7 +53,7 @@ async fn get(ctx: Ctx, caller: Caller) -> Result<Json<UserView>, Problem> {
 struct PatchProfile {
     /// New handle.
     #[serde(default)]
-    #[schema(value_type = String, min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9_.-]+$", example = "ada")]
+    #[schema(value_type = String, min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", example = "ada")]
     username: Given<Username>,
     /// New name.
     #[serde(default)]

@@ -205,7 +205,7 @@ struct NewUser {
     #[schema(value_type = String, format = "email", max_length = 254, example = "grace@example.org")]
     email: Email,
     /// Handle; made from the address when absent.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9_.-]+$", example = "grace")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", example = "grace")]
     username: Option<Username>,
     /// Name.
     #[schema(value_type = String, min_length = 1, max_length = 50, example = "Grace Hopper")]
