@@ -7,6 +7,7 @@ use tenon_core::{
     permissions::{ProjectPermission, WorkspacePermission},
     roles::WorkspaceRole,
     tokens::Scope,
+    users::User,
 };
 use tenon_db::{
     Connection,
@@ -18,7 +19,60 @@ use crate::App;
 /// The caller's person, if the credential is still good for what it is used for.
 pub async fn person(app: &App, conn: &mut Connection, caller: &Caller) -> Result<Person> {
     let known = tenon_db::access::known(conn, &caller.credential, app.now()).await?;
-    in_scope(app, known.ok_or(Error::Unauthenticated)?, caller)
+    let Some(known) = known else { return Err(refusal(app, conn, caller).await?) };
+    in_scope(app, known, caller)
+}
+
+/// Why a credential opens nothing: its holder is told when their account is not active.
+async fn refusal(app: &App, conn: &mut Connection, caller: &Caller) -> Result<Error> {
+    let holder = tenon_db::access::inactive_holder(conn, &caller.credential, app.now()).await?;
+    let Some(holder) = holder else { return Ok(Error::Unauthenticated) };
+    let user = tenon_db::users::find(conn, holder).await?;
+    Ok(user.as_ref().and_then(Inactive::of).map_or(Error::Unauthenticated, Inactive::unauthenticated))
+}
+
+/// Why an account is not active.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Inactive {
+    /// Its address was never verified.
+    Unverified,
+    /// An administrator switched it off.
+    Deactivated,
+}
+
+impl Inactive {
+    /// What keeps a person out, if anything does.
+    pub(crate) fn of(user: &User) -> Option<Self> {
+        if user.is_active {
+            None
+        } else if user.verified_at.is_none() {
+            Some(Self::Unverified)
+        } else {
+            Some(Self::Deactivated)
+        }
+    }
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unverified => (
+                "email-not-verified",
+                "The email address is not verified yet. Follow the link in the mail, or ask for another one.",
+            ),
+            Self::Deactivated => (
+                "account-deactivated",
+                "This account is deactivated. Ask an administrator to activate it again.",
+            ),
+        }
+    }
+    /// Said to whoever brings a credential of the account.
+    pub(crate) const fn unauthenticated(self) -> Error {
+        let (code, detail) = self.words();
+        Error::Inactive { code, detail }
+    }
+    /// Said to whoever knows the account and wants something of it.
+    pub(crate) fn conflict(self) -> Error {
+        let (code, detail) = self.words();
+        Error::conflict(code, detail)
+    }
 }
 
 /// The caller's person, and when the credential ends by itself: for what outlives a request.
@@ -79,7 +133,7 @@ pub async fn workspace(
     id: WorkspaceId,
 ) -> Result<WorkspaceAccess> {
     let found = tenon_db::access::in_workspace(conn, &caller.credential, id, app.now()).await?;
-    let found = found.ok_or(Error::Unauthenticated)?;
+    let Some(found) = found else { return Err(refusal(app, conn, caller).await?) };
     let person = in_scope(app, found.known, caller)?;
     let role = found.role.ok_or(Error::NotFound("workspace"))?;
     Ok(WorkspaceAccess { person, workspace_id: id, role })
@@ -137,7 +191,7 @@ pub async fn project_or_trashed(
     id: ProjectId,
 ) -> Result<ProjectAccess> {
     let found = tenon_db::access::in_project(conn, &caller.credential, id, app.now()).await?;
-    placed(app, found, caller, "project")
+    placed(app, conn, found, caller, "project").await
 }
 
 /// The caller in the project of a story; a story whose project they are not in is not found.
@@ -148,12 +202,18 @@ pub async fn project_of_story(
     story: StoryId,
 ) -> Result<ProjectAccess> {
     let found = tenon_db::access::in_project_of_story(conn, &caller.credential, story, app.now()).await?;
-    let access = placed(app, found, caller, "story")?;
+    let access = placed(app, conn, found, caller, "story").await?;
     if access.place.deleted_at.is_some() { Err(Error::NotFound("story")) } else { Ok(access) }
 }
 
-fn placed(app: &App, found: Option<InProject>, caller: &Caller, what: &'static str) -> Result<ProjectAccess> {
-    let found = found.ok_or(Error::Unauthenticated)?;
+async fn placed(
+    app: &App,
+    conn: &mut Connection,
+    found: Option<InProject>,
+    caller: &Caller,
+    what: &'static str,
+) -> Result<ProjectAccess> {
+    let Some(found) = found else { return Err(refusal(app, conn, caller).await?) };
     let person = in_scope(app, found.known, caller)?;
     let place = found.place.ok_or(Error::NotFound(what))?;
     Ok(ProjectAccess { person, place })

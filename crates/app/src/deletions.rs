@@ -13,6 +13,8 @@ use tenon_core::{
     changes::{Change, Kind, Stream},
     ids::UserId,
     members::MemberRemoved,
+    secrets::Secret,
+    sessions::ClientInfo,
 };
 use tenon_db::{
     Connection,
@@ -45,12 +47,18 @@ fn sorted(places: &[Place]) -> DeleteInfo {
     info
 }
 
-/// Deletes the caller's account. Refused while they alone own something that others use, and for the last
+/// Deletes the caller's account, who proves to be the person. Refused while they alone own something that others use, and for the last
 /// administrator.
-pub async fn delete(app: &App, caller: &Caller, expected: Option<i64>) -> Result<()> {
+pub async fn delete(
+    app: &App,
+    caller: &Caller,
+    password: Option<&Secret>,
+    expected: Option<i64>,
+    client: &ClientInfo,
+) -> Result<()> {
+    me::prove_or_recent(app, caller, password, client).await?;
     let mut conn = app.read().await?;
     let person = access::person(app, &mut conn, caller).await?;
-    me::in_session(&person)?;
     let held = streams(&mut conn, person.id).await?;
     drop(conn);
     let locks: Vec<Stream> = held.iter().copied().collect();

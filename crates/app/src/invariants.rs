@@ -75,7 +75,9 @@ async fn look(app: &App, witness: &Witness, session: SessionId, seen: &mut Seen)
         )
     };
     match workspaces::get(app, &caller(Scope::ReadWorkspaces), witness.workspace).await {
-        Err(Error::NotFound(_) | Error::Unauthenticated) => return Err(hidden("it")),
+        Err(Error::NotFound(_) | Error::Unauthenticated | Error::Inactive { .. }) => {
+            return Err(hidden("it"));
+        }
         found => found?,
     };
     seen.workspaces += 1;

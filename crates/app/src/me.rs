@@ -94,7 +94,8 @@ pub(crate) fn taken(error: tenon_db::Error) -> Error {
     }
 }
 
-/// Changes the caller's password, which needs the old one, and ends every other session.
+/// Changes the caller's password, which needs the old one, and ends every other session. Personal access tokens go on;
+/// the mail names them.
 pub async fn change_password(
     app: &App,
     caller: &Caller,
@@ -118,8 +119,9 @@ pub async fn change_password(
         resets::end_links(tx, person.id).await?;
         sessions::end_all(tx, person.id, person.session).await?;
         tx.record(stream, resets::changed(person.id))?;
-        let when = user.timezone.show(tx.now());
-        tx.enqueue(&mail_to(user, MailKind::PasswordChanged { when }))
+        let (now, when) = (tx.now(), user.timezone.show(tx.now()));
+        let tokens = tenon_db::tokens::names(tx.conn(), person.id, now).await?;
+        tx.enqueue(&mail_to(user, MailKind::PasswordChanged { when, reset: false, tokens }))
     })
     .await
 }
@@ -143,6 +145,42 @@ pub(crate) async fn prove(
         Ok(account)
     } else {
         Err(wrong_password(pointer))
+    }
+}
+
+/// How long ago a session may have begun to stand for a password where there is none.
+const RECENT: chrono::Duration = chrono::Duration::minutes(15);
+
+/// Makes sure that the caller is the person, not somebody who found a session: by the password, or, where the account
+/// has none, by a sign-in of a moment ago.
+pub(crate) async fn prove_or_recent(
+    app: &App,
+    caller: &Caller,
+    password: Option<&Secret>,
+    client: &ClientInfo,
+) -> Result<()> {
+    let mut conn = app.read().await?;
+    let person = access::person(app, &mut conn, caller).await?;
+    in_session(&person)?;
+    let account = tenon_db::users::account(&mut conn, person.id).await?.ok_or(Error::Unauthenticated)?;
+    match (account.password_hash, password, person.session) {
+        (Some(_), Some(password), _) => {
+            drop(conn);
+            prove(app, caller, password, "/password", client).await.map(|_| ())
+        }
+        (Some(_), None, _) => {
+            Err(Error::invalid("/password", "missing", "is needed for this: your password"))
+        }
+        (None, _, Some(session)) => {
+            let session = tenon_db::sessions::find(&mut conn, session).await?;
+            if session.is_some_and(|s| s.created_at + RECENT > app.now()) {
+                Ok(())
+            } else {
+                let detail = "You signed in more than 15 minutes ago. Sign in again, then do this.";
+                Err(Error::conflict("sign-in-not-recent", detail))
+            }
+        }
+        (None, _, None) => Err(Error::Unauthenticated),
     }
 }
 

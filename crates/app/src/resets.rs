@@ -15,7 +15,7 @@ use tenon_core::{
 use crate::{
     App, Tx, accounts,
     links::{self, mail_to},
-    passwords, sessions, throttle,
+    passwords, sessions, throttle, tokens,
 };
 
 /// Mails a link that sets a new password. Answers the same, after the same work, for an address nobody has.
@@ -49,7 +49,8 @@ pub(crate) async fn send(tx: &mut Tx<'_>, user: &User) -> Result<()> {
     tx.enqueue(&mail_to(user, MailKind::ResetPassword { link }))
 }
 
-/// Sets a new password by a mailed link, and ends every session.
+/// Sets a new password by a mailed link, and ends every session and every personal access token: whoever forgot a
+/// password may have lost more than that.
 pub async fn perform(app: &App, secret: &str, new: NewPassword, correlation_id: &str) -> Result<()> {
     let mut conn = app.read().await?;
     let link = links::find(app, &mut conn, &[LinkPurpose::ResetPassword], secret).await?;
@@ -68,14 +69,16 @@ pub async fn perform(app: &App, secret: &str, new: NewPassword, correlation_id: 
     .await
 }
 
-/// Puts a new password in force: every session and every open link of the account ends, and its owner is told.
+/// Puts a new password in force: every session, personal access token and open link of the account ends, and its owner
+/// is told.
 pub(crate) async fn set(tx: &mut Tx<'_>, user: &User, hash: &str) -> Result<()> {
     tenon_db::users::set_password(tx.conn(), user.id, hash).await?;
     end_links(tx, user.id).await?;
     sessions::end_all(tx, user.id, None).await?;
+    tokens::end_all(tx, user.id).await?;
     tx.record(Stream::Person(user.id), changed(user.id))?;
     let when = user.timezone.show(tx.now());
-    tx.enqueue(&mail_to(user, MailKind::PasswordChanged { when }))
+    tx.enqueue(&mail_to(user, MailKind::PasswordChanged { when, reset: true, tokens: vec![] }))
 }
 
 /// Links that change who can sign in do not outlive a password.

@@ -16,7 +16,13 @@ use tenon_core::{
 use tenon_db::users::Account;
 use uuid::Uuid;
 
-use crate::{App, Tx, access, credentials, crypto, links::mail_to, me, passwords, throttle};
+use crate::{
+    App, Tx,
+    access::{self, Inactive},
+    credentials, crypto,
+    links::mail_to,
+    me, passwords, throttle,
+};
 
 /// The most of a client's name that is kept.
 const USER_AGENT_CHARS: usize = 200;
@@ -83,14 +89,7 @@ async fn find(app: &App, login: &str) -> Result<Option<Account>> {
 }
 
 fn refuse_inactive(user: &User) -> Result<()> {
-    if user.is_active {
-        Ok(())
-    } else if user.verified_at.is_none() {
-        let detail = "The address is not verified yet. Follow the link in the mail, or ask for another one.";
-        Err(Error::conflict("email-not-verified", detail))
-    } else {
-        Err(Error::conflict("account-deactivated", "An administrator switched this account off."))
-    }
+    Inactive::of(user).map_or(Ok(()), |why| Err(why.conflict()))
 }
 
 async fn begin(tx: &mut Tx<'_>, user: &User, client: &ClientInfo) -> Result<TokenPair> {
@@ -144,6 +143,7 @@ async fn issue(tx: &mut Tx<'_>, user: UserId, session: SessionId) -> Result<Toke
 /// What comes of presenting a refresh token.
 enum Turn {
     Refused,
+    Inactive(Inactive),
     Stolen(UserId, SessionId),
     Exchanged(Box<TokenPair>),
 }
@@ -156,6 +156,7 @@ pub async fn refresh(app: &App, token: &str, correlation_id: &str) -> Result<Tok
     match turn {
         Turn::Exchanged(pair) => Ok(*pair),
         Turn::Refused => Err(Error::Unauthenticated),
+        Turn::Inactive(why) => Err(why.unauthenticated()),
         Turn::Stolen(user, session) => {
             tracing::warn!(%user, %session, "a refresh token came back after it was exchanged; its session ends");
             app.write(&[Stream::Person(user)], correlation_id, async |tx| end(tx, user, session).await)
@@ -168,7 +169,11 @@ pub async fn refresh(app: &App, token: &str, correlation_id: &str) -> Result<Tok
 async fn exchange(tx: &mut Tx<'_>, hash: TokenHash) -> Result<Turn> {
     let now = tx.now();
     let known = tenon_db::sessions::find_refresh(tx.conn(), hash, now).await?;
-    let Some(known) = known.filter(|k| k.is_alive) else { return Ok(Turn::Refused) };
+    let Some(known) = known else { return Ok(Turn::Refused) };
+    if !known.is_alive {
+        let user = tenon_db::users::find(tx.conn(), known.user()).await?;
+        return Ok(user.as_ref().and_then(Inactive::of).map_or(Turn::Refused, Turn::Inactive));
+    }
     let (user, session) = (known.user(), known.session());
     let is_lost_answer = |at: Time| now <= at + tx.app().settings.refresh_grace;
     if known.rotated_at.is_some_and(|at| !is_lost_answer(at)) {
@@ -216,11 +221,13 @@ pub async fn revoke(app: &App, caller: &Caller, session: SessionId) -> Result<()
     .await
 }
 
-/// Ends every session of the caller but the one in use; says how many.
+/// Ends every session of the caller but the one in use; says how many. Refused to a token, which is used in no session:
+/// it would end the one that it was made in, too.
 pub async fn revoke_others(app: &App, caller: &Caller) -> Result<usize> {
     let stream = me::stream(app, caller).await?;
     app.write(&[stream], &caller.correlation_id, async |tx| {
         let person = tx.person(caller).await?;
+        me::in_session(&person)?;
         end_all(tx, person.id, person.session).await
     })
     .await

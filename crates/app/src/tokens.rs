@@ -18,7 +18,11 @@ use tenon_core::{
 };
 use uuid::Uuid;
 
-use crate::{App, Tx, access, crypto, me, policy};
+use crate::{
+    App, Tx,
+    access::{self, Inactive},
+    crypto, me, policy,
+};
 
 /// The most a person may have.
 const MAX_TOKENS: i64 = 100;
@@ -69,10 +73,17 @@ pub async fn list_of(app: &App, person: UserId, page: &Page<Uuid>) -> Result<Ite
     Ok(Items::cut(rows, page, |t| t.id.uuid()))
 }
 
-/// Makes a token for a person; its secret is told this once.
+/// Makes a token for a person; its secret is told this once. Refused when it would open nothing.
 pub async fn create_for(app: &App, person: UserId, new: NewToken) -> Result<(Token, Secret)> {
     refuse_useless(app, &new)?;
-    app.write(&[Stream::Person(person)], COMMAND_LINE, async |tx| insert(tx, person, new).await).await
+    app.write(&[Stream::Person(person)], COMMAND_LINE, async |tx| {
+        let user = tenon_db::users::find(tx.conn(), person).await?.ok_or(Error::NotFound("user"))?;
+        if let Some(why) = Inactive::of(&user) {
+            return Err(why.conflict());
+        }
+        insert(tx, person, new).await
+    })
+    .await
 }
 
 /// Ends a token, whosever it is.
@@ -94,6 +105,18 @@ fn refuse_useless(app: &App, new: &NewToken) -> Result<()> {
         return Err(Error::invalid("/expires_at", "in-the-past", "must be in the future"));
     }
     Ok(())
+}
+
+/// Ends all of a person's tokens.
+pub(crate) async fn end_all(tx: &mut Tx<'_>, person: UserId) -> Result<()> {
+    for id in tenon_db::tokens::delete_all(tx.conn(), person).await? {
+        tx.record(Stream::Person(person), revoked(id))?;
+    }
+    Ok(())
+}
+
+fn revoked(id: TokenId) -> Change {
+    Change::new(Kind::TokenRevoked, id, serde_json::json!({ "token_id": id }))
 }
 
 async fn insert(tx: &mut Tx<'_>, person: UserId, new: NewToken) -> Result<(Token, Secret)> {
@@ -123,8 +146,7 @@ async fn remove(tx: &mut Tx<'_>, person: UserId, id: TokenId) -> Result<()> {
     if !tenon_db::tokens::delete(tx.conn(), person, id).await? {
         return Err(Error::NotFound("token"));
     }
-    let data = serde_json::json!({ "token_id": id });
-    tx.record(Stream::Person(person), Change::new(Kind::TokenRevoked, id, data))
+    tx.record(Stream::Person(person), revoked(id))
 }
 
 /// Tokens used since the last [`flush_uses`]: what a request notes costs it no statement.

@@ -15,9 +15,11 @@ use tenon_db::Connection;
 use uuid::Uuid;
 
 use crate::{
-    App, Tx, access, accounts,
+    App, Tx,
+    access::{self, Inactive},
+    accounts,
     deletions::last_admin,
-    ownership, passwords, resets, sessions,
+    ownership, passwords, resets, sessions, tokens,
     write::{ATTEMPTS, is_outdated, outdated},
 };
 
@@ -198,7 +200,11 @@ async fn change(
     }
     if is_active != before.is_active {
         tenon_db::users::set_active(tx.conn(), id, is_active).await?;
-        if !is_active {
+        if is_active {
+            // Until now they told their holders why they open nothing. Whoever is let in again makes new ones: nobody
+            // remembers who has the old ones.
+            tokens::end_all(tx, id).await?;
+        } else {
             sessions::end_all(tx, id, None).await?;
             resets::end_links(tx, id).await?;
         }
@@ -210,26 +216,34 @@ async fn change(
     Ok(Patched { user, without_owner })
 }
 
-/// Mails a link with which a person chooses a new password.
+/// Mails a link with which a person chooses a new password. Refused for a deactivated account, whose person could not
+/// sign in with it.
 pub async fn send_reset(app: &App, operator: Operator<'_>, id: UserId) -> Result<()> {
     app.write(&[Stream::Person(id)], operator.correlation_id(), async |tx| {
         operator.enter(tx).await?;
         let user = load(tx, id).await?;
-        resets::send(tx, &user).await
+        match Inactive::of(&user) {
+            Some(why @ Inactive::Deactivated) => Err(why.conflict()),
+            // The link verifies the address, too.
+            _ => resets::send(tx, &user).await,
+        }
     })
     .await
 }
 
-/// Sets a person's password and ends their sessions. Only from the machine itself: an administrator who knows
+/// Sets a person's password, ends their sessions and tokens, and verifies an address that was not: whoever sets it vouches
+/// for the person. Answers the account as it is then; a deactivated one stays so. Only from the machine itself: an administrator who knows
 /// another's password could act in their name.
-pub async fn set_password(app: &App, id: UserId, new: &NewPassword) -> Result<()> {
+pub async fn set_password(app: &App, id: UserId, new: &NewPassword) -> Result<User> {
     let user = get(app, Operator::System, id).await?;
     let own = accounts::own_words(&user.email, Some(&user.username), user.full_name.as_str());
     passwords::refuse_common(new, "/password", &own.each_ref().map(String::as_str))?;
     let hash = passwords::hash(app, new.expose()).await?;
     app.write(&[Stream::Person(id)], Operator::System.correlation_id(), async |tx| {
         let user = load(tx, id).await?;
-        resets::set(tx, &user, &hash).await
+        resets::set(tx, &user, &hash).await?;
+        accounts::mark_verified(tx, id).await?;
+        load(tx, id).await
     })
     .await
 }

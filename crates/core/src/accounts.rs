@@ -68,11 +68,10 @@ impl LinkPurpose {
 }
 
 /// Who may sign up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Registration {
     /// Anybody.
-    #[default]
     Open,
     /// Only addresses with a pending invitation.
     Invite,

@@ -34,6 +34,14 @@ pub enum Error {
     /// No credential, or one that is expired, revoked or unknown.
     #[error("not authenticated")]
     Unauthenticated,
+    /// The credential is good, but its account is not active; told to its holder only.
+    #[error("{detail}")]
+    Inactive {
+        /// Stable kebab-case word.
+        code: &'static str,
+        /// A sentence, for people.
+        detail: &'static str,
+    },
     /// The caller sees the thing but lacks the named permission or scope.
     #[error("not allowed to {0}")]
     Forbidden(&'static str),

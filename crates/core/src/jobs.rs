@@ -67,6 +67,12 @@ pub enum MailKind {
     PasswordChanged {
         /// When, in the receiver's time zone.
         when: String,
+        /// Whether it was reset, by a mailed link or by an administrator, rather than changed by who knew it.
+        #[serde(default)]
+        reset: bool,
+        /// Names of the personal access tokens that go on working.
+        #[serde(default)]
+        tokens: Vec<String>,
     },
     /// Asks, at the old address, to consent to a change of address.
     ChangeEmailOld {

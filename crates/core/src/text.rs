@@ -89,19 +89,37 @@ fn is_unseen(before: Option<char>, c: char, after: Option<char>) -> bool {
         // Choose how what is before them looks.
         '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}' => before.is_none_or(|c| !is_visible(c)),
         // Ignored by whoever shows them, whatever they may come to mean.
-        '\u{34F}' | '\u{17B4}' | '\u{17B5}' | '\u{2065}' | '\u{FFF0}'..='\u{FFF8}' | '\u{E0000}'..='\u{E0FFF}' => true,
-        _ => matches!(
-            c.general_category(),
-            GeneralCategory::Format
-                | GeneralCategory::LineSeparator
-                | GeneralCategory::ParagraphSeparator
-        ) && !is_format_of_a_script(c),
+        '\u{34F}'
+        | '\u{17B4}'
+        | '\u{17B5}'
+        | '\u{2065}'
+        | '\u{FFF0}'..='\u{FFF8}'
+        | '\u{E0000}'..='\u{E0FFF}' => true,
+        _ => {
+            matches!(
+                c.general_category(),
+                GeneralCategory::Format
+                    | GeneralCategory::LineSeparator
+                    | GeneralCategory::ParagraphSeparator
+            ) && !is_format_of_a_script(c)
+        }
     }
 }
 
 /// Characters that are of the category “format” and yet written: signs over numbers and the like.
 fn is_format_of_a_script(c: char) -> bool {
-    matches!(c, '\u{600}'..='\u{605}' | '\u{6DD}' | '\u{70F}' | '\u{890}' | '\u{891}' | '\u{8E2}' | '\u{110BD}' | '\u{110CD}')
+    matches!(
+        c,
+        '\u{600}'
+            ..='\u{605}'
+                | '\u{6DD}'
+                | '\u{70F}'
+                | '\u{890}'
+                | '\u{891}'
+                | '\u{8E2}'
+                | '\u{110BD}'
+                | '\u{110CD}'
+    )
 }
 
 /// Whether a character leaves ink: not white space, not a blank of Braille, no mark without a letter.

@@ -70,6 +70,14 @@ impl Username {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.-".contains(c);
         (!text.is_empty() && text.len() <= 50 && text.chars().all(fits)).then_some(Self(text))
     }
+    /// Reads a username that is looked up, for `#[serde(default, deserialize_with = "…")]`.
+    pub fn deserialize_sought<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        Self::sought(&text).map(Some).ok_or_else(|| {
+            let detail = "may contain only a-z, 0-9, `_`, `.` and `-`";
+            serde::de::Error::custom(TextError::new("invalid-username", detail))
+        })
+    }
     /// What the database holds: it was checked by the rules of its time.
     pub fn stored(text: String) -> Self {
         Self(text)

@@ -8,7 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tenon_core::{
     Time,
     callers::{Credential, Person},
-    ids::{ProjectId, RoleId, StoryId, WorkspaceId},
+    ids::{ProjectId, RoleId, StoryId, UserId, WorkspaceId},
     permissions::{ProjectPermissions, Rights},
     roles::WorkspaceRole,
     text::shown,
@@ -120,6 +120,32 @@ pub async fn ends_at(conn: &mut AsyncPgConnection, credential: &Credential) -> R
 struct EndRow {
     #[diesel(sql_type = st::Nullable<st::Timestamptz>)]
     expires_at: Option<Time>,
+}
+
+/// Whose credential it would be if that person were active: told to nobody but its holder.
+pub async fn inactive_holder(
+    conn: &mut AsyncPgConnection,
+    credential: &Credential,
+    now: Time,
+) -> Result<Option<UserId>> {
+    #[derive(QueryableByName)]
+    struct Holder {
+        #[diesel(sql_type = st::Uuid)]
+        id: Uuid,
+    }
+    let (user, session, hash) = parts(credential);
+    let rows: Vec<Holder> = sql("SELECT u.id FROM users u
+         WHERE NOT u.is_active AND (
+           EXISTS (SELECT FROM sessions s WHERE s.id = $1 AND s.user_id = $2 AND s.user_id = u.id)
+           OR EXISTS (SELECT FROM access_tokens t
+                      WHERE t.hash = $3 AND t.user_id = u.id AND (t.expires_at IS NULL OR t.expires_at > $4)))")
+    .bind::<st::Nullable<st::Uuid>, _>(session)
+    .bind::<st::Nullable<st::Uuid>, _>(user)
+    .bind::<st::Nullable<st::Bytea>, _>(hash)
+    .bind::<st::Timestamptz, _>(now)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().next().map(|row| row.id.into()))
 }
 
 macro_rules! who {

@@ -82,6 +82,13 @@ pub async fn of_user(
     Ok(rows.into_iter().map(Session::from).collect())
 }
 
+/// A session, revoked or not.
+pub async fn find(conn: &mut AsyncPgConnection, id: SessionId) -> Result<Option<Session>> {
+    let row: Option<SessionRow> =
+        sessions::table.find(id.uuid()).select(SessionRow::as_select()).first(conn).await.optional()?;
+    Ok(row.map(Session::from))
+}
+
 /// Whether a session of a person exists, revoked or not.
 pub async fn exists(conn: &mut AsyncPgConnection, user: UserId, id: SessionId) -> Result<bool> {
     let row: Option<Uuid> = sessions::table

@@ -11,11 +11,7 @@ use tenon_core::{
 };
 use uuid::Uuid;
 
-use crate::{
-    error::Result,
-    schema::stories,
-    sql::sql,
-};
+use crate::{error::Result, schema::stories, sql::sql};
 
 /// Takes the next `count` numbers of a project; answers the first. The caller holds the project's lock.
 pub async fn take_numbers(conn: &mut AsyncPgConnection, project: ProjectId, count: i64) -> Result<i64> {

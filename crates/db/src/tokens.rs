@@ -104,6 +104,24 @@ pub async fn delete(conn: &mut AsyncPgConnection, user: UserId, id: TokenId) -> 
     Ok(diesel::delete(theirs).execute(conn).await? == 1)
 }
 
+/// Removes a person's tokens; says which.
+pub async fn delete_all(conn: &mut AsyncPgConnection, user: UserId) -> Result<Vec<TokenId>> {
+    let theirs = access_tokens::table.filter(access_tokens::user_id.eq(user.uuid()));
+    let ids: Vec<Uuid> = diesel::delete(theirs).returning(access_tokens::id).get_results(conn).await?;
+    Ok(ids.into_iter().map(Into::into).collect())
+}
+
+/// Names of a person's tokens that have not ended, oldest first.
+pub async fn names(conn: &mut AsyncPgConnection, user: UserId, now: Time) -> Result<Vec<String>> {
+    Ok(access_tokens::table
+        .filter(access_tokens::user_id.eq(user.uuid()))
+        .filter(access_tokens::expires_at.is_null().or(access_tokens::expires_at.gt(now)))
+        .order(access_tokens::id)
+        .select(access_tokens::name)
+        .load(conn)
+        .await?)
+}
+
 /// Remembers when tokens were last used, in one statement.
 pub async fn used(conn: &mut AsyncPgConnection, uses: &[(TokenId, Time)]) -> Result<()> {
     let ids: Vec<Uuid> = uses.iter().map(|(id, _)| id.uuid()).collect();

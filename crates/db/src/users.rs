@@ -205,11 +205,12 @@ pub async fn is_invited(conn: &mut AsyncPgConnection, email: &Email) -> Result<b
         #[diesel(sql_type = st::Bool)]
         found: bool,
     }
-    let row: Found =
-        sql("SELECT EXISTS (SELECT 1 FROM invitations WHERE email = ANY($1) AND status = 'pending') AS found")
-            .bind::<st::Array<st::Text>, _>(email.spellings())
-            .get_result(conn)
-            .await?;
+    let row: Found = sql(
+        "SELECT EXISTS (SELECT 1 FROM invitations WHERE email = ANY($1) AND status = 'pending') AS found",
+    )
+    .bind::<st::Array<st::Text>, _>(email.spellings())
+    .get_result(conn)
+    .await?;
     Ok(row.found)
 }
 

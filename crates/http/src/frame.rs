@@ -24,8 +24,23 @@ use crate::{
     readiness::{Check, Readiness},
 };
 
-/// The cookie that carries a browser's access token.
-pub const ACCESS_COOKIE: &str = "tenon_access";
+/// The cookie that carries a browser's access token, as it is called where people come by TLS.
+pub const ACCESS_COOKIE: &str = "__Host-tenon_access";
+
+/// What a cookie is called in an instance: where people come without TLS, as on one's own machine, browsers take no
+/// cookie with one of the prefixes that keep other hosts and plain connections from setting it.
+pub(crate) fn cookie_name(name: &'static str, public_url: &str) -> &'static str {
+    if is_plain(public_url) {
+        name.trim_start_matches("__Host-").trim_start_matches("__Secure-")
+    } else {
+        name
+    }
+}
+
+/// Whether people reach the instance without TLS.
+pub(crate) fn is_plain(public_url: &str) -> bool {
+    public_url.starts_with("http://")
+}
 
 /// How the HTTP face behaves.
 #[derive(Debug, Clone)]
@@ -237,7 +252,7 @@ impl Frame {
             }
             return self.verifier.verify(bearer.trim()).map(Presented::Bearer);
         }
-        match req.cookie(ACCESS_COOKIE) {
+        match req.cookie(cookie_name(ACCESS_COOKIE, &self.instance.public_url)) {
             Some(cookie) if !cookie.value().is_empty() => {
                 self.verifier.verify(cookie.value()).map(Presented::Cookie)
             }

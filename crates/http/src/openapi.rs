@@ -105,7 +105,7 @@ fn components(schemas: Collected) -> Components {
         .build();
     let cookie = ApiKeyValue::with_description(
         ACCESS_COOKIE,
-        "The browser's session. Changes also need the header `X-CSRF-Token`.",
+        "The browser's session. Changes also need the header `X-CSRF-Token`. Where people come without TLS it is called `tenon_access`.",
     );
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));

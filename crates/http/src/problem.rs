@@ -281,6 +281,8 @@ impl From<Error> for Problem {
                 if detail.ends_with('?') { detail } else { format!("{detail}.") },
             ),
             Error::Unauthenticated => Self::of_status(StatusCode::UNAUTHORIZED),
+            Error::Inactive { code, detail } => Self::new(StatusCode::UNAUTHORIZED, code, detail)
+                .with_header(header::WWW_AUTHENTICATE, "Bearer"),
             Error::Forbidden(what) => {
                 Self::new(StatusCode::FORBIDDEN, "forbidden", format!("You may not {what}."))
             }

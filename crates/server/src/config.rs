@@ -113,6 +113,16 @@ pub(crate) enum Environment {
     Production,
 }
 
+impl Config {
+    /// Who may sign up here.
+    pub(crate) fn registration(&self) -> Registration {
+        self.auth.registration.unwrap_or(match self.environment {
+            Environment::Development => Registration::Open,
+            Environment::Production => Registration::Invite,
+        })
+    }
+}
+
 /// The HTTP listener.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -227,8 +237,8 @@ pub(crate) struct Auth {
     /// How long a refresh token that was used is still taken for a lost answer rather than for theft.
     #[schemars(extend("minimum" = "0s", "maximum" = "5m"))]
     pub(crate) refresh_grace: Span,
-    /// Who may sign up.
-    pub(crate) registration: Registration,
+    /// Who may sign up. Unset, `invite` in production and `open` in development.
+    pub(crate) registration: Option<Registration>,
 }
 
 impl Default for Auth {
@@ -238,7 +248,7 @@ impl Default for Auth {
             access_token_ttl: Span::minutes(15),
             refresh_token_ttl: Span::days(30),
             refresh_grace: Span::seconds(10),
-            registration: Registration::default(),
+            registration: None,
         }
     }
 }

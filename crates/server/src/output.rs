@@ -43,6 +43,11 @@ pub(crate) fn error(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr(), "tenon: {}", sentence(error));
 }
 
+/// Says something beside the result, where no program reads it.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "tenon: {text}");
+}
+
 /// An error and its causes, joined; a cause that the error already quotes is not said twice.
 pub(crate) fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();

@@ -78,7 +78,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings {
         instance_name: config.instance_name.clone(),
         public_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
-        registration: config.auth.registration,
+        registration: config.registration(),
         access_token_ttl: config.auth.access_token_ttl.duration(),
         refresh_token_ttl: config.auth.refresh_token_ttl.duration(),
         refresh_grace: config.auth.refresh_grace.duration(),

@@ -36,7 +36,11 @@ fn every_mail(odd: &str) -> Vec<MailKind> {
         MailKind::VerifyEmail { link },
         MailKind::SignUpAttempted,
         MailKind::ResetPassword { link },
-        MailKind::PasswordChanged { when: "2 January 2026, 04:04 (Europe/Madrid)".to_owned() },
+        MailKind::PasswordChanged {
+            when: "2 January 2026, 04:04 (Europe/Madrid)".to_owned(),
+            reset: false,
+            tokens: vec![text("Nightly export")],
+        },
         MailKind::ChangeEmailOld { link, new_email: new_email.clone() },
         MailKind::ChangeEmailNew { link },
         MailKind::EmailChanged { new_email },

@@ -27,9 +27,9 @@ use crate::{
 
 const SIGN_IN: &str = "\
 `login` is an address or a username. With `\"delivery\": \"cookie\"` (browsers) the tokens come as `HttpOnly` cookies and \
-the body says only what the page needs: send `csrf_token` (also in the readable cookie `tenon_csrf`) as `X-CSRF-Token` \
+the body says only what the page needs: send `csrf_token` (also in the readable cookie `__Host-tenon_csrf`) as `X-CSRF-Token` \
 with every change. An unknown account and a wrong password get the same answer. That an account is not verified or \
-switched off is told only to whoever knows its password.";
+switched off is told only to whoever knows its password. Where people come without TLS the cookies have no prefix `__Host-` or `__Secure-`.";
 
 const REFRESH: &str = "\
 A refresh token is good for one exchange. One that comes back after it was exchanged was stolen: its session ends, \
@@ -65,7 +65,7 @@ pub(super) fn mount(api: &mut Api) {
         .op("refresh_session", Post, "/auth/refresh", "Get a new pair of tokens", refresh)
         .proof()
         .describe(REFRESH)
-        .problem(401, "The refresh token is unknown, ended, revoked or was exchanged before.");
+        .problem(401, "The refresh token is unknown, ended, revoked or was exchanged before; or the account is not active, which `code` says.");
     group
         .op("sign_out", Post, "/auth/sign-out", "Sign out", sign_out)
         .describe("Ends the session in use and clears its cookies. A personal access token cannot sign out; delete it instead.");
@@ -82,7 +82,7 @@ pub(super) fn mount(api: &mut Api) {
     group
         .op("reset_password", Post, "/auth/reset-password", "Choose a new password", reset)
         .proof()
-        .describe("Takes the token of the mailed link. Every session of the account ends.")
+        .describe("Takes the token of the mailed link. Every session and every personal access token of the account ends, and a mail tells.")
         .conflicts(LINK_CODES);
     group
         .op("confirm_email_change", Post, "/auth/change-email", "Consent to a change of address", change_email)

@@ -17,21 +17,22 @@ use tenon_core::{secrets::Secret, sessions::TokenPair};
 use super::auth::{Delivery, TokensView};
 use crate::{
     endpoint::{Input, OpDoc, Output, PREFIX, Plain},
-    frame::ACCESS_COOKIE,
+    frame::{ACCESS_COOKIE, Frame, cookie_name, is_plain},
     problem::Problem,
 };
 
 /// The cookie that carries a browser's refresh token.
-const REFRESH_COOKIE: &str = "tenon_refresh";
+const REFRESH_COOKIE: &str = "__Secure-tenon_refresh";
 /// The cookie from which our pages take the value of `X-CSRF-Token`.
-const CSRF_COOKIE: &str = "tenon_csrf";
+const CSRF_COOKIE: &str = "__Host-tenon_csrf";
 
 /// The refresh token in the browser's cookie.
 pub(super) struct RefreshCookie(pub(super) Option<Secret>);
 
 impl Input for RefreshCookie {
-    async fn extract(req: &mut Request, _: &mut Depot) -> Result<Self, Problem> {
-        let cookie = req.cookie(REFRESH_COOKIE).map(|cookie| cookie.value().to_owned());
+    async fn extract(req: &mut Request, depot: &mut Depot) -> Result<Self, Problem> {
+        let name = cookie_name(REFRESH_COOKIE, &Frame::of(depot)?.instance.public_url);
+        let cookie = req.cookie(name).map(|cookie| cookie.value().to_owned());
         Ok(Self(cookie.filter(|value| !value.is_empty()).map(Secret::new)))
     }
     fn describe(_: &mut OpDoc) {}
@@ -119,10 +120,11 @@ fn cookie(app: &App, which: Which, value: String) -> Cookie<'static> {
         Which::Refresh => (REFRESH_COOKIE, format!("{PREFIX}/auth")),
         Which::Csrf => (CSRF_COOKIE, "/".to_owned()),
     };
-    Cookie::build((name, value))
+    let public_url = &app.settings.public_url;
+    Cookie::build((cookie_name(name, public_url), value))
         .path(path)
         .http_only(which != Which::Csrf)
-        .secure(!app.settings.public_url.starts_with("http://"))
+        .secure(!is_plain(public_url))
         .same_site(SameSite::Lax)
         .build()
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     endpoint::{
-        Accepted, Api, Body, Caller, Client, Ctx, Given, IfMatch, Json, NoContent, Patch, Plain,
+        Accepted, Api, Body, Caller, Client, Ctx, Given, IfMatch, Json, MaybeBody, NoContent, Patch, Plain,
         methods::{Delete, Get, Patch as PatchMethod, Post},
     },
     problem::Problem,
@@ -31,12 +31,12 @@ pub(super) fn mount(api: &mut Api) {
     group.op("update_me", PatchMethod, "/me", "Change one's profile", update).conflicts(&["username-taken"]);
     group
         .op("delete_me", Delete, "/me", "Delete one's account", delete)
-        .describe("Needs a session, not a personal access token. Refused while one alone owns what others use, and for the last administrator; `/me/delete-info` tells beforehand. What nobody else is in goes to the trash.")
-        .conflicts(&["sole-owner", "last-administrator", "changed-meanwhile"]);
+        .describe("Needs a session, not a personal access token, and the password; an account without a password needs a sign-in of the last 15 minutes instead. Refused while one alone owns what others use, and for the last administrator; `/me/delete-info` tells beforehand. What nobody else is in goes to the trash.")
+        .conflicts(&["sole-owner", "last-administrator", "changed-meanwhile", "sign-in-not-recent"]);
     group.op("get_delete_info", Get, "/me/delete-info", "What deleting one's account would do", delete_info);
     group
         .op("change_password", Post, "/me/password", "Change one's password", change_password)
-        .describe("Needs the old password, and a session. Every other session ends, and a mail tells.");
+        .describe("Needs the old password, and a session. Every other session ends. Personal access tokens go on; the mail that tells names them.");
     group
         .op("request_email_change", Post, "/me/email", "Change one's address", change_email)
         .describe("Needs the password, and a session. Mails a link to the old and to the new address; the address changes when both were followed. An address that has an account gets the same answer.");
@@ -94,8 +94,24 @@ async fn update(
     Ok(Json(me::patch(&ctx, &caller, &patch, expected).await?.into()))
 }
 
-async fn delete(ctx: Ctx, caller: Caller, seen: IfMatch) -> Result<SignedOut, Problem> {
-    deletions::delete(&ctx, &caller, seen.version()).await?;
+/// Proof that it is the account's own person.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AccountDeletion {
+    /// Your password; only an account without one can leave it out.
+    #[schema(value_type = Option<String>, format = "password", max_length = 256, example = "difference engine 2")]
+    password: Option<Secret>,
+}
+
+async fn delete(
+    ctx: Ctx,
+    caller: Caller,
+    client: Client,
+    seen: IfMatch,
+    MaybeBody(proof): MaybeBody<AccountDeletion>,
+) -> Result<SignedOut, Problem> {
+    let password = proof.and_then(|proof| proof.password);
+    deletions::delete(&ctx, &caller, password.as_ref(), seen.version(), &client.info()).await?;
     Ok(SignedOut::new(&ctx))
 }
 

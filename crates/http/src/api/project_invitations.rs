@@ -121,7 +121,7 @@ struct NewProjectInvitation {
     #[schema(value_type = Option<String>, max_length = 254, example = "charles@example.org")]
     email: Option<Email>,
     /// Handle.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Username::deserialize_sought")]
     #[schema(value_type = Option<String>, max_length = 50)]
     username: Option<Username>,
     /// As what.

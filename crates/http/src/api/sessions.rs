@@ -24,13 +24,15 @@ pub(super) fn mount(api: &mut Api) {
     group
         .op("revoke_session", Delete, "/me/sessions/{session_id}", "End one of one's sessions", revoke)
         .describe("It is refused from its next request on, and its live connections close. Ending it again succeeds.");
-    group.op(
-        "revoke_other_sessions",
-        Post,
-        "/me/sessions/revoke-others",
-        "End every session but the one in use",
-        revoke_others,
-    );
+    group
+        .op(
+            "revoke_other_sessions",
+            Post,
+            "/me/sessions/revoke-others",
+            "End every session but the one in use",
+            revoke_others,
+        )
+        .describe("Needs a session: with a personal access token none is in use, and the one that made the token would end, too.");
 }
 
 /// A login.

@@ -43,8 +43,8 @@ pub(super) fn mount(api: &mut Api) {
     group
         .op("update_user", PatchMethod, ONE, "Switch an account on or off, make or unmake an administrator", update)
         .describe(
-            "A deactivated account is refused from its next request on, its sessions end, and its pending invitations are withdrawn. The last \
-             administrator stays one. A sole owner is deactivated like anybody else: `without_owner` lists what others use and is then without an \
+            "A deactivated account is refused from its next request on, its sessions end, and its pending invitations are withdrawn. \
+             Activated again, its personal access tokens of before have ended, too. The last administrator stays one. A sole owner is deactivated like anybody else: `without_owner` lists what others use and is then without an \
              active owner (`list_sole_ownerships` tells before), and `set_workspace_owner` and `set_project_owner` give it another.",
         )
         .conflicts(&["last-administrator", "email-not-verified"])
@@ -57,6 +57,8 @@ pub(super) fn mount(api: &mut Api) {
             "Mail somebody a link to choose a new password",
             send_reset,
         )
+        .describe("Refused for a deactivated account: activate it first.")
+        .conflicts(&["account-deactivated"])
         .permission(ADMIN);
 }
 

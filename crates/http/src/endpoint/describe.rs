@@ -82,6 +82,14 @@ impl OpDoc {
         self.raw_body(&schema, media_types);
     }
 
+    /// A body that may be left out.
+    pub fn optional_body<T: ToSchema>(&mut self, media_types: &[&str]) {
+        self.body::<T>(media_types);
+        if let Some(RefOr::T(body)) = &mut self.operation.request_body {
+            body.required = None;
+        }
+    }
+
     pub(crate) fn raw_body(&mut self, schema: &RefOr<Schema>, media_types: &[&str]) {
         let mut body = RequestBody::builder().required(Some(Required::True));
         for media_type in media_types {

@@ -11,7 +11,7 @@ mod upload;
 
 pub(crate) use self::{body::bytes as body_bytes, params::header_text};
 pub use self::{
-    body::{BODY_LIMIT, Body, Patch},
+    body::{BODY_LIMIT, Body, MaybeBody, Patch},
     caller::MaybeCaller,
     client::Client,
     fields::{Field, Given},

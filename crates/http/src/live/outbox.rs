@@ -93,6 +93,7 @@ impl Outbox {
         let Some(id) = id else { return self.overflow.cancel() };
         let (code, detail) = match error {
             Error::Unauthenticated => ("unauthenticated", "The credential is no longer good."),
+            Error::Inactive { code, detail } => (*code, *detail),
             Error::Forbidden(_) => ("forbidden", "The credential lacks the scope."),
             Error::Unavailable { .. } => ("unavailable", "Try again in a moment."),
             _ => ("not-found", "There is no such stream, or it is not yours to see."),

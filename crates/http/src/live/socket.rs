@@ -367,7 +367,7 @@ impl Session<'_> {
                 (holder.person, holder.until) = (person, until);
                 Ok(())
             }
-            Err(Error::Unauthenticated) => self.revoke_all().await,
+            Err(Error::Unauthenticated | Error::Inactive { .. }) => self.revoke_all().await,
             Err(_) if at_its_end && is_over => Err(Some(Close::Unavailable)),
             Err(_) => Ok(()),
         }

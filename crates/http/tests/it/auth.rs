@@ -179,14 +179,25 @@ async fn l04_a_deactivated_account_is_refused_on_the_next_request() {
     let (app, ada) = TestApp::with_person("ada").await;
     let root = app.admin("root").await;
     let path = format!("/users/{}", ada.user_id);
+    let body = json!({ "name": "x", "scopes": ["read-account"] });
+    let made = app.of(&ada).post("/me/tokens").json(body).await.expect(201);
+    let token = app.bearer(made["token"].as_str().unwrap());
     app.of(&root).patch(&path).json(json!({ "is_active": false })).await.expect(200);
-    app.of(&ada).get("/me").await.refused(401, "unauthenticated");
+    // Its holder is told why, nobody else.
+    app.of(&ada).get("/me").await.refused(401, "account-deactivated");
+    app.of(&ada)
+        .get("/workspaces/00000000-0000-7000-8000-000000000000")
+        .await
+        .refused(401, "account-deactivated");
+    app.bearer("tenon_pat_AAAA").get("/me").await.refused(401, "unauthenticated");
+    token.get("/me").await.refused(401, "account-deactivated");
     let again = json!({ "refresh_token": ada.refresh_token });
-    app.anonymous().post("/auth/refresh").json(again).await.refused(401, "unauthenticated");
+    app.anonymous().post("/auth/refresh").json(again).await.refused(401, "account-deactivated");
     app.anonymous().post("/auth/sign-in").json(sign_in("ada")).await.refused(409, "account-deactivated");
-    // Switched on again, the old session stays ended.
+    // Switched on again, the old session and the old token stay ended.
     app.of(&root).patch(&path).json(json!({ "is_active": true })).await.expect(200);
     app.of(&ada).get("/me").await.refused(401, "unauthenticated");
+    token.get("/me").await.refused(401, "unauthenticated");
     app.sign_in("ada").await;
 }
 
@@ -194,7 +205,7 @@ async fn l04_a_deactivated_account_is_refused_on_the_next_request() {
 async fn l04_a_deleted_account_is_refused_on_the_next_request() {
     let (app, ada) = TestApp::with_person("ada").await;
     let elsewhere = app.sign_in("ada").await;
-    app.of(&ada).delete("/me").await.expect(204);
+    app.of(&ada).delete("/me").json(json!({ "password": PASSWORD })).await.expect(204);
     app.of(&ada).get("/me").await.refused(401, "unauthenticated");
     app.of(&elsewhere).get("/me").await.refused(401, "unauthenticated");
     app.anonymous().post("/auth/sign-in").json(sign_in("ada")).await.refused(401, "unauthenticated");
@@ -333,9 +344,9 @@ async fn a_browser_gets_its_tokens_as_cookies() {
         .map(|l| format!("{} {}", l.split('=').next().unwrap(), l.split_once("; ").unwrap().1))
         .collect();
     insta::assert_snapshot!(attributes.join("\n"), @r"
-    tenon_access HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900
-    tenon_refresh HttpOnly; SameSite=Lax; Secure; Path=/api/v1/auth; Max-Age=2592000
-    tenon_csrf SameSite=Lax; Secure; Path=/; Max-Age=2592000
+    __Host-tenon_access HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900
+    __Secure-tenon_refresh HttpOnly; SameSite=Lax; Secure; Path=/api/v1/auth; Max-Age=2592000
+    __Host-tenon_csrf SameSite=Lax; Secure; Path=/; Max-Age=2592000
     ");
     let cookies = answer.cookies();
     let tokens = answer.expect(200);
@@ -482,7 +493,7 @@ async fn the_value_against_cross_site_requests_is_the_session_s_own() {
     let (app, one) = TestApp::with_person("ada").await;
     let two = app.sign_in("ada").await;
     let change = |value: &str| {
-        let cookie = format!("tenon_access={}", one.access_token);
+        let cookie = format!("__Host-tenon_access={}", one.access_token);
         let call = app.anonymous().patch("/me").json(json!({ "color": 3 }));
         call.header("cookie", cookie).header("x-csrf-token", value)
     };

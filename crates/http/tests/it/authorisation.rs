@@ -278,7 +278,7 @@ impl World {
         .await;
         let mut cast = vec![];
         for name in &CAST[..6] {
-            cast.push(app.user(name).await);
+            cast.push(app.user(if *name == "admin" { "deputy" } else { name }).await);
         }
         let owner = cast[0].clone();
         let place = app.project_of(&owner).await;

@@ -10,7 +10,7 @@ async fn without_a_good_credential_the_answer_is_401() {
         sample.get(FIRST).header("authorization", "Bearer eve"),
         sample.get(FIRST).header("authorization", "Basic YTpi"),
         sample.get(FIRST).header("authorization", "Bearer"),
-        sample.get(FIRST).header("cookie", "tenon_access=eve"),
+        sample.get(FIRST).header("cookie", "__Host-tenon_access=eve"),
     ] {
         let answer = call.send().await;
         assert_eq!(answer.problem(), (401, "unauthenticated".to_owned()));
@@ -22,11 +22,11 @@ async fn without_a_good_credential_the_answer_is_401() {
 async fn a_change_by_cookie_needs_the_token_of_its_session() {
     let sample = Sample::new().await;
     let proof = "proof of 00000000-0000-0000-0000-000000000002";
-    let change = || sample.patch(FIRST).header("cookie", "tenon_access=ada").json("{}");
+    let change = || sample.patch(FIRST).header("cookie", "__Host-tenon_access=ada").json("{}");
     assert_eq!(change().send().await.problem(), (403, "csrf".to_owned()));
     assert_eq!(change().header("x-csrf-token", "proof of another").send().await.status, 403);
     assert_eq!(change().header("x-csrf-token", proof).send().await.status, 200);
-    assert_eq!(sample.get(FIRST).header("cookie", "tenon_access=ada").send().await.status, 200);
+    assert_eq!(sample.get(FIRST).header("cookie", "__Host-tenon_access=ada").send().await.status, 200);
     assert_eq!(sample.patch(FIRST).signed().json("{}").send().await.status, 200);
 }
 

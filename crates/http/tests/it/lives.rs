@@ -117,14 +117,14 @@ async fn a_sole_owner_of_what_others_use_stays() {
         (of("workspace", shared.to_string(), "Shared"), of("workspace", alone.to_string(), "Alone"));
     let info = app.of(&ada).get("/me/delete-info").await.expect(200);
     assert_eq!(info, json!({ "blockers": [shared_view], "destroyed": [alone_view, project], "left": [] }));
-    app.of(&ada).delete("/me").await.refused(409, "sole-owner");
+    app.of(&ada).delete("/me").json(json!({ "password": PASSWORD })).await.refused(409, "sole-owner");
 
     let role = WorkspaceRole::Owner;
     let eve_id = eve.user_id.parse::<uuid::Uuid>().unwrap().into();
     workspace_members::change_role(&app.app, &caller(&app, &ada), shared, eve_id, None, role).await.unwrap();
     let info = app.of(&ada).get("/me/delete-info").await.expect(200);
     assert_eq!((&info["blockers"], &info["left"]), (&json!([]), &json!([shared_view])));
-    app.of(&ada).delete("/me").await.expect(204);
+    app.of(&ada).delete("/me").json(json!({ "password": PASSWORD })).await.expect(204);
 
     // Those who stay are told, and nobody else is an author of it.
     let path = format!("/workspaces/{shared}/changes?after=0");

@@ -44,13 +44,19 @@ async fn l07_a_password_change_needs_the_old_one_and_ends_every_other_session() 
     };
     let wrong = change("wrong wrong wrong", "analytical engine 1").await;
     assert_eq!((wrong.status, wrong.fault().as_str()), (422, "/old_password wrong-password"));
+    let body = json!({ "name": "Nightly export", "scopes": ["read-account"] });
+    let made = app.of(&ada).post("/me/tokens").json(body).await.expect(201);
     let weak = change(PASSWORD, "ada@example.org").await;
     assert_eq!((weak.status, weak.fault().as_str()), (422, "/new_password common-password"));
     app.of(&elsewhere).get("/me").await.expect(200);
     change(PASSWORD, "analytical engine 1").await.expect(204);
     app.of(&elsewhere).get("/me").await.refused(401, "unauthenticated");
     app.of(&ada).get("/me").await.expect(200);
-    assert_eq!(app.mail().await.to.as_str(), "ada@example.org");
+    let mail = app.mail().await;
+    assert_eq!(mail.to.as_str(), "ada@example.org");
+    // Tokens go on, and the mail says so.
+    assert!(mail.text.contains("Nightly export"), "{}", mail.text);
+    app.bearer(made["token"].as_str().unwrap()).get("/me").await.expect(200);
     for (password, status) in [(PASSWORD, 401), ("analytical engine 1", 200)] {
         let body = json!({ "login": "ada", "password": password });
         app.anonymous().post("/auth/sign-in").json(body).await.expect(status);
@@ -145,11 +151,102 @@ async fn deleting_an_account_is_told_beforehand() {
 async fn the_last_administrator_stays() {
     let app = TestApp::new().await;
     let root = app.admin("root").await;
-    app.of(&root).delete("/me").await.refused(409, "last-administrator");
+    app.of(&root)
+        .delete("/me")
+        .json(json!({ "password": PASSWORD }))
+        .await
+        .refused(409, "last-administrator");
     let path = format!("/users/{}", root.user_id);
     for patch in [json!({ "is_admin": false }), json!({ "is_active": false })] {
         app.of(&root).patch(&path).json(patch).await.refused(409, "last-administrator");
     }
     app.account("second", true).await;
-    app.of(&root).delete("/me").await.expect(204);
+    app.of(&root).delete("/me").json(json!({ "password": PASSWORD })).await.expect(204);
+}
+
+#[tokio::test]
+async fn an_account_is_deleted_by_whoever_knows_its_password() {
+    let (app, ada) = TestApp::with_person("ada").await;
+    let delete = || app.of(&ada).delete("/me");
+    let without = delete().await;
+    assert_eq!((without.status, without.fault().as_str()), (422, "/password missing"));
+    let wrong = delete().json(json!({ "password": "wrong wrong wrong" })).await;
+    assert_eq!((wrong.status, wrong.fault().as_str()), (422, "/password wrong-password"));
+    app.of(&ada).get("/me").await.expect(200);
+    delete().json(json!({ "password": PASSWORD })).await.expect(204);
+    app.of(&ada).get("/me").await.refused(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn an_account_without_a_password_is_deleted_soon_after_a_sign_in() {
+    let (app, ada) = TestApp::with_person("ada").await;
+    app.execute("UPDATE users SET password_hash = NULL").await;
+    app.wait(std::time::Duration::from_mins(15));
+    let again = app.anonymous().post("/auth/refresh").json(json!({ "refresh_token": ada.refresh_token }));
+    let pair = again.await.expect(200);
+    let late = app.bearer(pair["access_token"].as_str().unwrap());
+    late.delete("/me").await.refused(409, "sign-in-not-recent");
+    app.execute("UPDATE sessions SET created_at = created_at + interval '1 minute'").await;
+    late.delete("/me").await.expect(204);
+}
+
+#[tokio::test]
+async fn a_reset_ends_tokens_too_and_the_mail_says_so() {
+    let (app, ada) = TestApp::with_person("ada").await;
+    let body = json!({ "name": "Nightly export", "scopes": ["read-account"] });
+    let made = app.of(&ada).post("/me/tokens").json(body).await.expect(201);
+    let token = app.bearer(made["token"].as_str().unwrap());
+    app.anonymous()
+        .post("/auth/reset-password/request")
+        .json(json!({ "email": "ada@example.org" }))
+        .await
+        .expect(202);
+    token.get("/me").await.expect(200);
+    let body = json!({ "token": app.mail().await.token(), "password": "analytical engine 1" });
+    app.anonymous().post("/auth/reset-password").json(body).await.expect(204);
+    token.get("/me").await.refused(401, "unauthenticated");
+    let mail = app.mail().await;
+    assert!(mail.text.contains("every personal access token"), "{}", mail.text);
+}
+
+#[tokio::test]
+async fn a_name_shows_something_and_nothing_unseen() {
+    let (app, ada) = TestApp::with_person("ada").await;
+    for (body, fault) in [
+        (json!({ "full_name": "\u{3164}" }), "/full_name invisible-character"),
+        (json!({ "full_name": "\u{2800}" }), "/full_name nothing-visible"),
+        (json!({ "full_name": "Ada\u{202E}gnp" }), "/full_name invisible-character"),
+        (json!({ "username": ".." }), "/username invalid-username"),
+        (json!({ "username": "-ada" }), "/username invalid-username"),
+        (json!({ "username": "me" }), "/username reserved-username"),
+    ] {
+        let answer = app.of(&ada).patch("/me").json(body).await;
+        assert_eq!((answer.status, answer.fault().as_str()), (422, fault));
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_release_let_in_still_works_and_is_shown_without_what_nobody_sees() {
+    let (app, ada) = TestApp::with_person("ada").await;
+    app.execute(
+        "UPDATE users SET full_name = E'Ada\\u202Egnp', username = 'me', email = 'ada@bücher.example'",
+    )
+    .await;
+    let me = app.of(&ada).get("/me").await.expect(200);
+    assert_eq!((&me["full_name"], &me["username"]), (&json!("Adagnp"), &json!("me")));
+    assert_eq!(me["email"], "ada@xn--bcher-kva.example");
+    for login in ["me", "ada@bücher.example", "ADA@xn--bcher-kva.example"] {
+        let body = json!({ "login": login, "password": PASSWORD });
+        app.anonymous().post("/auth/sign-in").json(body).await.expect(200);
+    }
+    // The other spelling is no other account.
+    let root = app.admin("root").await;
+    let twin = json!({ "email": "ada@xn--bcher-kva.example", "full_name": "Twin" });
+    app.of(&root).post("/users").json(twin).await.refused(409, "email-taken");
+    tenon_app::accounts::purge(&app.app, "test").await.unwrap();
+    let body = json!({ "login": "ada@bücher.example", "password": PASSWORD });
+    app.anonymous().post("/auth/sign-in").json(body).await.expect(200);
+    let body = json!({ "email": "jö@example.org", "full_name": "Jo" });
+    let answer = app.of(&root).post("/users").json(body).await;
+    assert_eq!((answer.status, answer.fault().as_str()), (422, "/email non-ascii-email"));
 }

@@ -39,7 +39,10 @@ async fn a_leaked_token_cannot_take_the_account_over() {
     token.post("/me/password").json(body).await.refused(403, "forbidden");
     let body = json!({ "email": "eve@example.org", "password": PASSWORD });
     token.post("/me/email").json(body).await.refused(403, "forbidden");
-    token.delete("/me").await.refused(403, "forbidden");
+    token.delete("/me").json(json!({ "password": PASSWORD })).await.refused(403, "forbidden");
+    // It is used in no session, so there are no others.
+    token.post("/me/sessions/revoke-others").await.refused(403, "forbidden");
+    app.of(&ada).get("/me").await.expect(200);
     token.post("/auth/sign-out").await.refused(403, "forbidden");
     // The scope alone makes nobody an administrator, nor leaves them one.
     let demoted = json!({ "is_admin": false });
@@ -112,6 +115,7 @@ async fn what_a_token_lacks_is_named() {
         (json!({ "name": "x", "scopes": [] }), "/scopes too-short"),
         (json!({ "name": "x", "scopes": ["everything"] }), "/scopes/0 unknown-value"),
         (json!({ "name": "", "scopes": ["admin"] }), "/name too-short"),
+        (json!({ "name": "\u{3164}", "scopes": ["read-account"] }), "/name invisible-character"),
         (
             json!({ "name": "x", "scopes": ["admin"], "expires_at": "2020-01-01T00:00:00Z" }),
             "/expires_at in-the-past",

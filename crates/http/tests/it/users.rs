@@ -98,6 +98,10 @@ async fn an_administrator_sends_a_link_for_a_new_password() {
     assert!(!app.mail().await.token().is_empty());
     // The session goes on until the password is changed.
     app.of(&ada).get("/me").await.expect(200);
+    let path = format!("/users/{}", ada.user_id);
+    app.of(&root).patch(&path).json(json!({ "is_active": false })).await.expect(200);
+    let again = app.of(&root).post(&format!("{path}/send-password-reset")).await;
+    again.refused(409, "account-deactivated");
 }
 
 #[tokio::test]

@@ -86,7 +86,18 @@ async fn create(app: &App, options: &NewTokenOptions, output: &Output) -> anyhow
         scopes: options.scopes.iter().map(|word| scope(word)).collect::<anyhow::Result<BTreeSet<_>>>()?,
         expires_at: options.expires_in.as_deref().map(|text| end(app, text)).transpose()?,
     };
-    let (token, secret) = tokens::create_for(app, person.id, new).await.map_err(explained)?;
+    let (token, secret) = match tokens::create_for(app, person.id, new).await {
+        Err(Error::Conflict { code: "account-deactivated", .. }) => anyhow::bail!(
+            "the account of {0} is deactivated, a token would open nothing; first: tenon user activate {0}",
+            person.username
+        ),
+        Err(Error::Conflict { code: "email-not-verified", .. }) => anyhow::bail!(
+            "the account of {0} is not active until its address is verified, a token would open nothing; the person follows \
+             the link in their mail, or set a password: tenon user password {0}",
+            person.username
+        ),
+        made => made.map_err(explained)?,
+    };
     let mut shown = object(&token);
     shown["token"] = json!(secret.expose());
     // Alone on its line, for `$(…)`.

@@ -22,7 +22,10 @@ use super::{
     owner,
     shell::{self, explained, find},
 };
-use crate::{config::Config, output::Output};
+use crate::{
+    config::Config,
+    output::{self, Output},
+};
 
 const PAGE: i64 = 200;
 
@@ -37,12 +40,13 @@ pub(crate) enum UserCommand {
         /// Only those whose handle, name or address contains this.
         search: Option<String>,
     },
-    /// Let a person in again.
+    /// Let a person in again; personal access tokens of before have ended.
     Activate {
         /// Address or handle.
         user: String,
     },
-    /// Lock a person out: sessions end, tokens, sockets and pending invitations with them.
+    /// Lock a person out: sessions, sockets and pending invitations end, personal access tokens open
+    /// nothing.
     ///
     /// Says which workspaces and projects that leaves without an active owner; `tenon owner` gives them another.
     Deactivate {
@@ -59,7 +63,9 @@ pub(crate) enum UserCommand {
         /// Address or handle.
         user: String,
     },
-    /// Set a person's password, read from standard input; every session of theirs ends.
+    /// Set a person's password, read from standard input.
+    ///
+    /// Every session and personal access token of theirs ends; an address that was not verified is taken for verified.
     Password {
         /// Address or handle.
         user: String,
@@ -131,8 +137,15 @@ async fn execute(command: UserCommand, app: &Arc<App>, output: &Output) -> anyho
         }
         UserCommand::Password { user } => {
             let user = find(app, &user).await?;
-            users::set_password(app, user.id, &password()?).await.map_err(explained)?;
-            show(output, "Set the password of", &user)
+            let user = users::set_password(app, user.id, &password()?).await.map_err(explained)?;
+            show(output, "Set the password of", &user)?;
+            if !user.is_active {
+                output::note(&format!(
+                    "The account is deactivated, so nobody can sign in with the password yet: tenon user activate {}",
+                    user.username
+                ));
+            }
+            Ok(())
         }
     }
 }

@@ -204,3 +204,45 @@ fn a_person_without_a_password_is_sent_a_mail_by_the_running_instance() {
     assert!(mail.contains("ada@example.org"), "{mail}");
     stop(up);
 }
+
+#[test]
+fn nothing_is_made_that_opens_nothing_without_a_word() {
+    let dir = directory();
+    let (running, greeting) = up(dir.path(), &[]);
+    let create = ["user", "create", "ada@example.org", "--name", "Ada"];
+    assert_eq!(tenon(dir.path(), &create).status.code(), Some(0));
+    let token = || tenon(dir.path(), &["token", "create", "ada", "--name", "x", "--scopes", "read-account"]);
+    let refused = token();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains("not active until its address is verified"),
+        "{}",
+        text(&refused.stderr)
+    );
+    // Whoever sets a password on the machine vouches for the address.
+    let set = with_input(dir.path(), &["user", "password", "ada"], "another unusual one\n");
+    assert_eq!(
+        text(&set.stdout),
+        "Set the password of ada <ada@example.org>, Ada\n",
+        "{}",
+        text(&set.stderr)
+    );
+    let made = token();
+    let secret = text(&made.stdout).trim().to_owned();
+    let ask = || get_with(&address(&greeting), "/api/v1/me", &format!("authorization: Bearer {secret}\r\n"));
+    assert!(ask().starts_with("HTTP/1.1 200"), "{}", text(&made.stderr));
+
+    tenon(dir.path(), &["user", "deactivate", "ada"]);
+    assert!(ask().contains("account-deactivated"), "{}", ask());
+    let refused = token();
+    assert!(text(&refused.stderr).contains("first: tenon user activate ada"), "{}", text(&refused.stderr));
+    let set = with_input(dir.path(), &["user", "password", "ada"], "a third unusual one\n");
+    assert_eq!(set.status.code(), Some(0));
+    assert!(text(&set.stderr).contains("tenon user activate ada"), "{}", text(&set.stderr));
+    let scope = ["token", "create", "ada", "--name", "x", "--scopes", "admin"];
+    tenon(dir.path(), &["user", "activate", "ada"]);
+    let refused = tenon(dir.path(), &scope);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("administrator"), "{}", text(&refused.stderr));
+    stop(running);
+}

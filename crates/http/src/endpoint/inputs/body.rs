@@ -21,6 +21,10 @@ pub const BODY_LIMIT: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct Body<T>(pub T);
 
+/// The body, as JSON; none when the request has none.
+#[derive(Debug, Clone)]
+pub struct MaybeBody<T>(pub Option<T>);
+
 /// The body, as a JSON merge patch (RFC 7396): absent members stay, `null` clears. Its members are
 /// [`Field`](super::Field) or [`Given`](super::Given), each with `#[serde(default)]`.
 #[derive(Debug, Clone)]
@@ -35,6 +39,19 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
     }
     fn describe(doc: &mut OpDoc) {
         doc.body::<T>(&[JSON]);
+        describe_problems(doc);
+    }
+}
+
+impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for MaybeBody<T> {
+    async fn extract(req: &mut Request, _: &mut Depot) -> Result<Self, Problem> {
+        if req.content_type().is_none() && bytes(req).await?.is_empty() {
+            return Ok(Self(None));
+        }
+        read(req, &[JSON]).await.map(Some).map(Self)
+    }
+    fn describe(doc: &mut OpDoc) {
+        doc.optional_body::<T>(&[JSON]);
         describe_problems(doc);
     }
 }

@@ -113,6 +113,11 @@ impl Contract {
         let pointer = format!("{}/requestBody/content", operation.pointer);
         let Some(content) = self.document.pointer(&pointer) else { return };
         let media_type = essence(sent.headers);
+        let required = format!("{}/requestBody/required", operation.pointer);
+        let is_optional = self.document.pointer(&required).is_none_or(|required| required != true);
+        if is_optional && media_type.is_empty() && sent.body.is_empty() {
+            return;
+        }
         match content.get(&media_type) {
             Some(_) if media_type == "application/octet-stream" => {}
             Some(_) => {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, future::IntoFuture, ops::Deref, sync::Mutex, time::Duration};
 
+use diesel_async::RunQueryDsl;
 use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 use tenon_app::{
@@ -110,6 +111,11 @@ impl TestApp {
     /// Calls with any bearer token.
     pub fn bearer(&self, token: &str) -> Client<'_> {
         Client { app: self, bearer: Some(token.to_owned()) }
+    }
+
+    /// Does something to the database that no use-case does.
+    pub async fn execute(&self, statement: &str) {
+        diesel::sql_query(statement).execute(&mut self.app.read().await.unwrap()).await.unwrap();
     }
 
     /// Runs jobs, and answers the mails sent since the last look.
