@@ -10,18 +10,14 @@ use tenon_core::{
     changes::{Change, Kind, Stream},
     emails::Email,
     ids::UserId,
-    jobs::{LinkInvitations, MailKind},
+    jobs::{LinkInvitations, MailAbout, SendMail},
     sessions::ClientInfo,
     text::Color,
     users::{User, Username},
 };
 use tenon_db::users::{Account, NewUser};
 
-use crate::{
-    App, Tx,
-    links::{self, mail_to},
-    passwords, throttle,
-};
+use crate::{App, Tx, links, passwords, throttle};
 
 /// Makes an account and mails a link that verifies its address. Answers the same for an address that is known.
 pub async fn sign_up(app: &App, wish: SignUp, client: &ClientInfo, correlation_id: &str) -> Result<()> {
@@ -100,7 +96,7 @@ async fn refuse_taken(tx: &mut Tx<'_>, username: Option<&Username>) -> Result<()
 
 async fn tell_owner(tx: &mut Tx<'_>, known: &Account) -> Result<()> {
     if throttle::may_mail(tx.app(), "sign-up-attempted", &known.user.email).await? {
-        tx.enqueue(&mail_to(&known.user, MailKind::SignUpAttempted))?;
+        tx.enqueue(&SendMail::About(MailAbout::SignUpAttempted { user: known.user.id }))?;
     }
     Ok(())
 }
@@ -109,7 +105,7 @@ async fn send_verification(tx: &mut Tx<'_>, user: &User) -> Result<()> {
     if throttle::may_mail(tx.app(), "verify", &user.email).await? {
         tenon_db::links::delete_of_user(tx.conn(), user.id, &[LinkPurpose::VerifyEmail]).await?;
         let link = links::make(tx, LinkPurpose::VerifyEmail, Some(user.id)).await?;
-        tx.enqueue(&mail_to(user, MailKind::VerifyEmail { link }))?;
+        tx.enqueue(&SendMail::About(MailAbout::VerifyEmail { user: user.id, link }))?;
     }
     Ok(())
 }

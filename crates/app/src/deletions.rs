@@ -81,6 +81,7 @@ pub async fn delete(
             trash(tx, place).await?;
         }
         tenon_db::users::delete(tx.conn(), person.id).await?;
+        tenon_db::erasure::erase(tx.conn(), &user).await?;
         for place in &info.left {
             let removed = MemberRemoved { user_id: person.id };
             tx.record(stream_of(place), Change::new(Kind::MemberRemoved, person.id, removed))?;

@@ -7,16 +7,12 @@ use tenon_core::{
     callers::Caller,
     changes::{Change, Kind, Stream},
     emails::Email,
-    jobs::{LinkInvitations, MailKind, SendMail},
+    jobs::{LinkInvitations, MailAbout, SendMail},
     secrets::Secret,
     sessions::ClientInfo,
 };
 
-use crate::{
-    App, Tx, accounts,
-    links::{self, mail_to},
-    me, throttle,
-};
+use crate::{App, Tx, accounts, links, me, throttle};
 
 const PURPOSES: [LinkPurpose; 2] = [LinkPurpose::ChangeEmailOld, LinkPurpose::ChangeEmailNew];
 
@@ -39,19 +35,15 @@ pub async fn request(
         throttle::may_mail_stranger(tx, user.id, new).await??;
         tenon_db::links::delete_of_user(tx.conn(), user.id, &PURPOSES).await?;
         let (old_link, new_link) = links::make_pair(tx, user.id, new).await?;
-        let to_old = MailKind::ChangeEmailOld { link: old_link, new_email: new.clone() };
-        tx.enqueue(&mail_to(&user, to_old))?;
+        tx.enqueue(&SendMail::About(MailAbout::ChangeEmailOld { user: user.id, link: old_link }))?;
         match tenon_db::users::by_email(tx.conn(), new).await? {
             Some(owner) => {
                 if throttle::may_mail(app, "sign-up-attempted", new).await? {
-                    tx.enqueue(&mail_to(&owner.user, MailKind::SignUpAttempted))?;
+                    tx.enqueue(&SendMail::About(MailAbout::SignUpAttempted { user: owner.user.id }))?;
                 }
                 Ok(())
             }
-            None => tx.enqueue(&SendMail {
-                to: new.clone(),
-                ..mail_to(&user, MailKind::ChangeEmailNew { link: new_link })
-            }),
+            None => tx.enqueue(&SendMail::About(MailAbout::ChangeEmailNew { user: user.id, link: new_link })),
         }
     })
     .await
@@ -91,6 +83,7 @@ async fn change(tx: &mut Tx<'_>, owner: tenon_core::ids::UserId, new: &Email) ->
     let after = tenon_db::users::find(tx.conn(), owner).await?.ok_or_else(gone)?;
     let change = Change::new(Kind::EmailChanged, owner, &after).with_before(&before);
     tx.record(Stream::Person(owner), change)?;
-    tx.enqueue(&mail_to(&before, MailKind::EmailChanged { new_email: new.clone() }))?;
+    let seq = tx.head(Stream::Person(owner))?;
+    tx.enqueue(&SendMail::About(MailAbout::EmailChanged { user: owner, seq }))?;
     tx.enqueue(&LinkInvitations { user_id: owner })
 }

@@ -13,7 +13,7 @@ use tenon_core::{
         GivenRole, Invitation, InvitationStatus, Invited, InvitedTo, Invitee, MAX_PER_CALL, MAX_SENDS,
         NewInvitation, Place, PlaceRights, RefusedInvitation, link_ttl, resend_pause,
     },
-    jobs::{LinkInvitations, MailKind, SendMail},
+    jobs::{LinkInvitations, MailAbout, SendMail},
     page::{Items, Page},
     permissions::{ProjectPermission, WorkspacePermission},
     roles::WorkspaceRole,
@@ -477,23 +477,5 @@ fn send(tx: &mut Tx<'_>, stored: &mut Stored, inviter: &Person) -> Result<()> {
     let (id, send) = (invitation.id, invitation.sent_count);
     let hash = crypto::hash_token(&token(&tx.app().keys, id, send));
     stored.link = Some((hash, tx.now() + link_ttl()));
-    let workspace = stored.workspace_name.clone();
-    let inviter_name = inviter.full_name.clone();
-    let mail = match invitation.to {
-        InvitedTo::Workspace { .. } => {
-            MailKind::WorkspaceInvitation { invitation: id, send, workspace, inviter: inviter_name }
-        }
-        InvitedTo::Project { .. } => MailKind::ProjectInvitation {
-            invitation: id,
-            send,
-            project: invitation.place_name.clone(),
-            workspace,
-            inviter: inviter_name,
-        },
-    };
-    let (name, lang) = match &stored.receiver {
-        Some((name, lang)) => (Some(name.clone()), *lang),
-        None => (None, inviter.lang),
-    };
-    tx.enqueue(&SendMail { to: stored.email.clone(), name, lang, mail })
+    tx.enqueue(&SendMail::About(MailAbout::Invitation { invitation: id, send, lang: inviter.lang }))
 }

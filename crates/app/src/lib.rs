@@ -21,6 +21,7 @@ pub mod invariants;
 pub mod invitations;
 pub mod job_admin;
 pub mod jobs;
+mod letters;
 pub mod links;
 pub mod mail;
 pub mod maintenance;

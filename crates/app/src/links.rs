@@ -1,13 +1,6 @@
 //! Mailed single-use links: made, opened, and their secrets, which are derived and never stored.
 
-use tenon_core::{
-    Error, Result,
-    accounts::LinkPurpose,
-    emails::Email,
-    ids::UserId,
-    jobs::{MailKind, SendMail},
-    users::User,
-};
+use tenon_core::{Error, Result, accounts::LinkPurpose, emails::Email, ids::UserId};
 use tenon_db::{Connection, links::Link};
 use uuid::Uuid;
 
@@ -81,9 +74,4 @@ fn dead() -> Error {
         "link-not-valid",
         "This link was used already, has ended, or never was. Ask for a new one.",
     )
-}
-
-/// A mail to a person.
-pub(crate) fn mail_to(user: &User, mail: MailKind) -> SendMail {
-    SendMail { to: user.email.clone(), name: Some(user.full_name.as_str().to_owned()), lang: user.lang, mail }
 }

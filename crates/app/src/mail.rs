@@ -13,7 +13,7 @@ use tenon_core::{
     accounts::LinkPurpose,
     ids::{InvitationId, JobId},
     invitations::link_ttl,
-    jobs::{MailKind, SendMail},
+    jobs::{Letter, MailKind},
     ports::mail::Mail,
     text::shown,
 };
@@ -63,7 +63,7 @@ pub fn compose(
     keys: &Keys,
     job: JobId,
     correlation_id: Option<&str>,
-    send: &SendMail,
+    send: &Letter,
 ) -> Result<Mail> {
     let page = Page {
         instance: &settings.instance_name,

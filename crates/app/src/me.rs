@@ -4,14 +4,14 @@ use tenon_core::{
     Error, Result,
     callers::{Caller, Person},
     changes::{Change, Kind, Stream},
-    jobs::MailKind,
+    jobs::{MailAbout, SendMail},
     secrets::{NewPassword, Secret},
     sessions::ClientInfo,
     users::{ProfilePatch, User},
 };
 use tenon_db::users::Account;
 
-use crate::{App, access, accounts, links::mail_to, passwords, resets, sessions, throttle};
+use crate::{App, access, accounts, passwords, resets, sessions, throttle};
 
 /// The log of the caller's own person.
 pub(crate) async fn stream(app: &App, caller: &Caller) -> Result<Stream> {
@@ -119,9 +119,8 @@ pub async fn change_password(
         resets::end_links(tx, person.id).await?;
         sessions::end_all(tx, person.id, person.session).await?;
         tx.record(stream, resets::changed(person.id))?;
-        let (now, when) = (tx.now(), user.timezone.show(tx.now()));
-        let tokens = tenon_db::tokens::names(tx.conn(), person.id, now).await?;
-        tx.enqueue(&mail_to(user, MailKind::PasswordChanged { when, reset: false, tokens }))
+        let about = MailAbout::PasswordChanged { user: user.id, at: tx.now(), reset: false };
+        tx.enqueue(&SendMail::About(about))
     })
     .await
 }

@@ -6,17 +6,13 @@ use tenon_core::{
     changes::{Change, Kind, Stream},
     emails::Email,
     ids::UserId,
-    jobs::MailKind,
+    jobs::{MailAbout, SendMail},
     secrets::NewPassword,
     sessions::ClientInfo,
     users::User,
 };
 
-use crate::{
-    App, Tx, accounts,
-    links::{self, mail_to},
-    passwords, sessions, throttle, tokens,
-};
+use crate::{App, Tx, accounts, links, passwords, sessions, throttle, tokens};
 
 /// Mails a link that sets a new password. Answers the same, after the same work, for an address nobody has.
 pub async fn request(app: &App, email: &Email, client: &ClientInfo, correlation_id: &str) -> Result<()> {
@@ -46,7 +42,7 @@ fn may_reset(user: &User) -> bool {
 pub(crate) async fn send(tx: &mut Tx<'_>, user: &User) -> Result<()> {
     tenon_db::links::delete_of_user(tx.conn(), user.id, &[LinkPurpose::ResetPassword]).await?;
     let link = links::make(tx, LinkPurpose::ResetPassword, Some(user.id)).await?;
-    tx.enqueue(&mail_to(user, MailKind::ResetPassword { link }))
+    tx.enqueue(&SendMail::About(MailAbout::ResetPassword { user: user.id, link }))
 }
 
 /// Sets a new password by a mailed link, and ends every session and every personal access token: whoever forgot a
@@ -77,8 +73,8 @@ pub(crate) async fn set(tx: &mut Tx<'_>, user: &User, hash: &str) -> Result<()> 
     sessions::end_all(tx, user.id, None).await?;
     tokens::end_all(tx, user.id).await?;
     tx.record(Stream::Person(user.id), changed(user.id))?;
-    let when = user.timezone.show(tx.now());
-    tx.enqueue(&mail_to(user, MailKind::PasswordChanged { when, reset: true, tokens: vec![] }))
+    let about = MailAbout::PasswordChanged { user: user.id, at: tx.now(), reset: true };
+    tx.enqueue(&SendMail::About(about))
 }
 
 /// Links that change who can sign in do not outlive a password.

@@ -6,7 +6,7 @@ use tenon_core::{
     changes::{Change, Kind, Stream},
     emails::Email,
     ids::{SessionId, UserId},
-    jobs::MailKind,
+    jobs::{MailAbout, SendMail},
     outside,
     page::{Items, Page},
     secrets::{Secret, TokenHash},
@@ -19,9 +19,7 @@ use uuid::Uuid;
 use crate::{
     App, Tx,
     access::{self, Inactive},
-    credentials, crypto,
-    links::mail_to,
-    me, passwords, throttle,
+    credentials, crypto, me, passwords, throttle,
 };
 
 /// The most of a client's name that is kept.
@@ -111,12 +109,7 @@ async fn begin(tx: &mut Tx<'_>, user: &User, client: &ClientInfo) -> Result<Toke
     tx.act_as(user.as_ref());
     tx.record(Stream::Person(user.id), Change::new(Kind::SessionCreated, session.id, &session))?;
     if is_new_device {
-        let mail = MailKind::NewLogin {
-            when: user.timezone.show(now),
-            device: session.user_agent,
-            address: session.address,
-        };
-        tx.enqueue(&mail_to(user, mail))?;
+        tx.enqueue(&SendMail::About(MailAbout::NewLogin { user: user.id, session: session.id }))?;
     }
     Ok(pair)
 }

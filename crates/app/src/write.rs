@@ -238,6 +238,12 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// The latest position of a stream that this write holds, what it recorded included.
+    pub fn head(&self, stream: Stream) -> Result<i64> {
+        let head = self.heads.get(&stream.uuid()).copied();
+        head.ok_or_else(|| Error::internal(format!("stream {stream} is read without its lock")))
+    }
+
     async fn commit(mut self) -> Result<()> {
         let author = log::Author {
             actor: self.actor.as_ref().map(|a| a.id),

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
+    Time,
     emails::Email,
-    ids::{InvitationId, UserId},
+    ids::{InvitationId, SessionId, UserId},
     users::Lang,
 };
 
@@ -30,7 +31,89 @@ pub const QUEUES: [&str; 2] = ["default", "mail"];
 
 /// Sends one mail. No secret is in it: the link's token is derived again when the mail is composed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SendMail {
+#[serde(untagged)]
+pub enum SendMail {
+    /// About something in the database. Who receives it, and what it says of people, is looked up when it is composed:
+    /// the history of jobs holds no name and no address.
+    About(MailAbout),
+    /// As it is: what an earlier release enqueued.
+    Whole(Letter),
+}
+
+/// What a mail is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum MailAbout {
+    /// [`MailKind::VerifyEmail`].
+    VerifyEmail {
+        /// Receiver.
+        user: UserId,
+        /// The mailed link.
+        link: uuid::Uuid,
+    },
+    /// [`MailKind::SignUpAttempted`].
+    SignUpAttempted {
+        /// Receiver.
+        user: UserId,
+    },
+    /// [`MailKind::ResetPassword`].
+    ResetPassword {
+        /// Receiver.
+        user: UserId,
+        /// The mailed link.
+        link: uuid::Uuid,
+    },
+    /// [`MailKind::PasswordChanged`].
+    PasswordChanged {
+        /// Receiver.
+        user: UserId,
+        /// When.
+        at: Time,
+        /// Whether it was reset rather than changed by who knew it.
+        reset: bool,
+    },
+    /// [`MailKind::ChangeEmailOld`].
+    ChangeEmailOld {
+        /// Receiver.
+        user: UserId,
+        /// The mailed link, which knows the address wanted.
+        link: uuid::Uuid,
+    },
+    /// [`MailKind::ChangeEmailNew`], to the address that the link knows.
+    ChangeEmailNew {
+        /// Whose address is to change.
+        user: UserId,
+        /// The mailed link.
+        link: uuid::Uuid,
+    },
+    /// [`MailKind::EmailChanged`], to the address of before.
+    EmailChanged {
+        /// Whose address changed.
+        user: UserId,
+        /// Where their log says so.
+        seq: i64,
+    },
+    /// [`MailKind::NewLogin`].
+    NewLogin {
+        /// Receiver.
+        user: UserId,
+        /// The session that began.
+        session: SessionId,
+    },
+    /// [`MailKind::WorkspaceInvitation`] or [`MailKind::ProjectInvitation`].
+    Invitation {
+        /// The invitation.
+        invitation: InvitationId,
+        /// Which mail about it, from 1: each has a token of its own.
+        send: i32,
+        /// Language for who has no account.
+        lang: Lang,
+    },
+}
+
+/// A mail with everything that it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
     /// Receiver.
     pub to: Email,
     /// Receiver's name, if known.

@@ -16,6 +16,7 @@ pub mod invitations;
 pub mod jobs;
 pub mod maintenance;
 pub mod members;
+pub mod names;
 pub mod outside;
 pub mod page;
 pub mod permissions;

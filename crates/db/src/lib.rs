@@ -11,6 +11,7 @@ pub mod belongings;
 pub mod comments;
 pub mod databases;
 pub mod delegations;
+pub mod erasure;
 pub mod error;
 pub mod idempotency;
 pub mod invitations;

@@ -81,6 +81,13 @@ pub async fn mark_used(conn: &mut AsyncPgConnection, id: Uuid, now: Time) -> Res
     Ok(diesel::update(unused).set(links::used_at.eq(now)).execute(conn).await? == 1)
 }
 
+/// The address that a link is to change to, used or not.
+pub async fn new_email(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<Email>> {
+    let email: Option<Option<String>> =
+        links::table.find(id).select(links::new_email).first(conn).await.optional()?;
+    Ok(email.flatten().as_deref().map(Email::stored))
+}
+
 /// Whether a link was used.
 pub async fn is_used(conn: &mut AsyncPgConnection, id: Uuid) -> Result<bool> {
     let used: Option<Uuid> = links::table

@@ -6,10 +6,17 @@ use tenon_core::{
     Time,
     changes::{Change, Recorded, Stream},
     ids::UserId,
+    names::{self, Names, Wanted},
+    users::PersonRef,
 };
 use uuid::Uuid;
 
-use crate::{error::Result, people::ActorRow, schema::streams, sql::sql};
+use crate::{
+    error::Result,
+    people::{ActorRow, PersonRow},
+    schema::{invitations, streams, users},
+    sql::sql,
+};
 
 /// Opens the log of a thing just made. The caller's transaction holds its lock from then on.
 pub async fn open(conn: &mut AsyncPgConnection, stream: Stream) -> Result<()> {
@@ -63,8 +70,12 @@ pub async fn append(
     let seqs: Vec<i64> = changes.iter().map(|(_, seq, _)| *seq).collect();
     let kinds: Vec<&str> = changes.iter().map(|(.., c)| c.kind.as_str()).collect();
     let subjects: Vec<Uuid> = changes.iter().map(|(.., c)| c.subject).collect();
-    let data: Vec<&serde_json::Value> = changes.iter().map(|(.., c)| &c.data).collect();
-    let before: Vec<Option<&serde_json::Value>> = changes.iter().map(|(.., c)| c.before.as_ref()).collect();
+    let data: Vec<serde_json::Value> =
+        changes.iter().map(|(.., c)| names::without(c.kind, c.data.clone())).collect();
+    let before: Vec<Option<serde_json::Value>> = changes
+        .iter()
+        .map(|(.., c)| c.before.as_ref().map(|before| names::without(c.kind, before.clone())))
+        .collect();
     sql("WITH new AS (
            SELECT * FROM unnest($1, $2, $3, $4, $5, $6) AS n(stream, seq, kind, subject, data, before)
          ), heads AS (
@@ -132,7 +143,7 @@ pub async fn tail(
             .load(conn)
             .await?;
     let Some(head) = rows.as_slice().first().map(|row| row.head) else { return Ok(None) };
-    let changes = rows.into_iter().filter_map(|row| row.change).map(ChangeRow::into_recorded).collect();
+    let changes = named(conn, rows.into_iter().filter_map(|row| row.change).collect()).await?;
     Ok(Some(Tail { head, changes }))
 }
 
@@ -166,7 +177,35 @@ pub async fn of_subject(
             .bind::<st::BigInt, _>(limit)
             .load(conn)
             .await?;
-    Ok(rows.into_iter().map(ChangeRow::into_recorded).collect())
+    named(conn, rows).await
+}
+
+/// Changes with the names that people have now.
+async fn named(conn: &mut AsyncPgConnection, rows: Vec<ChangeRow>) -> Result<Vec<Recorded>> {
+    let mut wanted = Wanted::default();
+    for row in &rows {
+        wanted.by(&row.data);
+        row.before.iter().for_each(|before| wanted.by(before));
+    }
+    let mut names = Names::default();
+    if !wanted.people.is_empty() {
+        let people: Vec<PersonRow> = users::table
+            .filter(users::id.eq_any(&wanted.people))
+            .select(PersonRow::as_select())
+            .load(conn)
+            .await?;
+        names.people = people.into_iter().map(PersonRef::from).map(|p| (p.id.uuid(), p)).collect();
+    }
+    if !wanted.invitations.is_empty() {
+        let emails: Vec<(Uuid, String)> = invitations::table
+            .filter(invitations::id.eq_any(&wanted.invitations))
+            .filter(diesel::dsl::not(invitations::by_handle))
+            .select((invitations::id, invitations::email))
+            .load(conn)
+            .await?;
+        names.emails = emails.into_iter().collect();
+    }
+    Ok(rows.into_iter().map(|row| row.into_recorded(&names)).collect())
 }
 
 #[derive(QueryableByName)]
@@ -190,7 +229,7 @@ struct ChangeRow {
 }
 
 impl ChangeRow {
-    fn into_recorded(self) -> Recorded {
+    fn into_recorded(self, names: &Names) -> Recorded {
         Recorded {
             seq: self.seq,
             kind: self.kind,
@@ -198,8 +237,8 @@ impl ChangeRow {
             actor: self.actor.person(),
             correlation_id: self.correlation_id,
             subject: self.subject,
-            data: self.data,
-            before: self.before,
+            data: names.join(self.data),
+            before: self.before.map(|before| names.join(before)),
         }
     }
 }

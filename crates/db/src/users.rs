@@ -310,18 +310,23 @@ pub async fn delete(conn: &mut AsyncPgConnection, id: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Removes an account that was never verified; says whether it did.
+/// Removes an account that was never verified, with its log; says whether it did.
 pub async fn delete_unverified(conn: &mut AsyncPgConnection, id: UserId) -> Result<bool> {
-    let rows = diesel::delete(users::table.find(id.uuid()).filter(users::verified_at.is_null()))
-        .execute(conn)
-        .await?;
+    let rows = sql("WITH gone AS (DELETE FROM users WHERE id = $1 AND verified_at IS NULL RETURNING id)
+         DELETE FROM streams s USING gone WHERE s.id = gone.id")
+    .bind::<st::Uuid, _>(id.uuid())
+    .execute(conn)
+    .await?;
     Ok(rows == 1)
 }
 
-/// Removes the accounts made before `before` and never verified; says how many.
+/// Removes the accounts made before `before` and never verified, with their logs; says how many.
 pub async fn purge_unverified(conn: &mut AsyncPgConnection, before: Time) -> Result<usize> {
-    let old = users::table.filter(users::verified_at.is_null().and(users::created_at.lt(before)));
-    Ok(diesel::delete(old).execute(conn).await?)
+    Ok(sql("WITH gone AS (DELETE FROM users WHERE verified_at IS NULL AND created_at < $1 RETURNING id)
+         DELETE FROM streams s USING gone WHERE s.id = gone.id")
+    .bind::<st::Timestamptz, _>(before)
+    .execute(conn)
+    .await?)
 }
 
 /// Removes the logs of people who are gone, once their last change is older than `before`; says how many.

@@ -8,7 +8,7 @@ use tenon_core::{
     Result,
     emails::Email,
     ids::JobId,
-    jobs::{Job, MailKind, SendMail},
+    jobs::{Job, Letter, MailKind, SendMail},
     ports::queue::{LeasedJob, MAX_PAYLOAD_BYTES, Queue},
     users::Lang,
 };
@@ -18,7 +18,12 @@ use crate::harness::House;
 
 fn mail(name: &str) -> SendMail {
     let to = Email::parse("ada@example.org").unwrap();
-    SendMail { to, name: Some(name.to_owned()), lang: Lang::En, mail: MailKind::SignUpAttempted }
+    SendMail::Whole(Letter {
+        to,
+        name: Some(name.to_owned()),
+        lang: Lang::En,
+        mail: MailKind::SignUpAttempted,
+    })
 }
 
 /// The house with its queue in the database.

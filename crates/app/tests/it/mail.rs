@@ -3,7 +3,7 @@
 use tenon_app::{Keys, Settings, crypto::SigningKey, invitations, links, mail};
 use tenon_core::{
     emails::Email,
-    jobs::{MailKind, SendMail},
+    jobs::{Letter, MailKind},
     ports::mail::Mail,
     secrets::Secret,
     users::Lang,
@@ -23,7 +23,7 @@ fn address(text: &str) -> Email {
 }
 
 fn compose(lang: Lang, name: Option<&str>, mail: MailKind) -> Mail {
-    let send = SendMail { to: address("ada@example.org"), name: name.map(str::to_owned), lang, mail };
+    let send = Letter { to: address("ada@example.org"), name: name.map(str::to_owned), lang, mail };
     mail::compose(&settings(), &keys(), Uuid::from_u128(9).into(), Some("request-1"), &send).unwrap()
 }
 

@@ -20,7 +20,7 @@ use tenon_core::{
     Error,
     emails::Email,
     ids::JobId,
-    jobs::{MailKind, QUEUES, SendMail},
+    jobs::{Letter, MailKind, QUEUES, SendMail},
     page::Page,
     ports::queue::{Beat, Cancel, Capabilities, Held, LeasedJob, NewJob, Outcome, Queue, QueueError, Remote},
     users::Lang,
@@ -40,7 +40,7 @@ fn queues() -> Vec<String> {
 
 fn job(app: &App) -> NewJob {
     let to = Email::parse("ada@example.org").unwrap();
-    let send = SendMail { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted };
+    let send = SendMail::Whole(Letter { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted });
     tenon_app::write::new_job(app.id(), &send, app.now(), None).unwrap()
 }
 

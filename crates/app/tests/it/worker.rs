@@ -9,7 +9,7 @@ use tenon_app::{
 };
 use tenon_core::{
     emails::Email,
-    jobs::{Job, MailKind, QUEUES, SendMail},
+    jobs::{Job, Letter, MailKind, QUEUES, SendMail},
     ports::queue::{Cancel, NewJob, Outcome, Queue},
     users::Lang,
 };
@@ -23,7 +23,7 @@ fn queues() -> Vec<String> {
 
 fn mail(house: &House, mail: MailKind) -> NewJob {
     let to = Email::parse("ada@example.org").unwrap();
-    let send = SendMail { to, name: None, lang: Lang::En, mail };
+    let send = SendMail::Whole(Letter { to, name: None, lang: Lang::En, mail });
     tenon_app::write::new_job(house.app.id(), &send, house.app.now(), Some("request-1".to_owned())).unwrap()
 }
 
@@ -317,7 +317,7 @@ async fn a_write_s_jobs_reach_a_queue_elsewhere_once_it_is_committed() {
     let house = House::new().await;
     assert!(!house.queue.capabilities().transactional);
     let to = Email::parse("ada@example.org").unwrap();
-    let send = SendMail { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted };
+    let send = SendMail::Whole(Letter { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted });
     let undone: tenon_core::Result<()> = house
         .app
         .write(&[], "undone", async |tx| {
@@ -336,7 +336,7 @@ async fn a_write_s_jobs_reach_a_queue_elsewhere_once_it_is_committed() {
 async fn the_relay_forwards_at_once_and_a_worker_runs_it() {
     let house = House::new().await;
     let to = Email::parse("ada@example.org").unwrap();
-    let send = SendMail { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted };
+    let send = SendMail::Whole(Letter { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted });
     let shutdown = CancellationToken::new();
     let test = async {
         for n in 1..=3 {
@@ -376,7 +376,7 @@ async fn jobs_in_the_database_need_no_relay() {
     let queue = queue::connect(&queue::Config::Postgres {}, house.db.db(), clock).await.unwrap();
     let app = crate::harness::app(&house.db, &house.clock, queue, house.post.clone()).await;
     let to = Email::parse("ada@example.org").unwrap();
-    let send = SendMail { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted };
+    let send = SendMail::Whole(Letter { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted });
     app.write(&[], "done", async |tx| tx.enqueue(&send)).await.unwrap();
     tenon_app::scheduler::enqueue_due(&app).await.unwrap();
     let shutdown = CancellationToken::new();
