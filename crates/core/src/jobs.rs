@@ -31,7 +31,7 @@ pub const QUEUES: [&str; 2] = ["default", "mail"];
 
 /// Sends one mail. No secret is in it: the link's token is derived again when the mail is composed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "the payload is no mail, neither by what it is about nor whole")]
 pub enum SendMail {
     /// About something in the database. Who receives it, and what it says of people, is looked up when it is composed:
     /// the history of jobs holds no name and no address.

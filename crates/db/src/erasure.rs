@@ -2,17 +2,36 @@
 //!
 //! Logs of others and the history of jobs hold ids only; see `core::names`.
 
-use diesel::sql_types as st;
+use diesel::{QueryableByName, sql_types as st};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tenon_core::users::User;
+use uuid::Uuid;
 
 use crate::{error::Result, sql::sql};
+
+/// The addresses that a person's own log knows.
+async fn former_addresses(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Address {
+        #[diesel(sql_type = st::Text)]
+        email: String,
+    }
+    let rows: Vec<Address> = sql("SELECT DISTINCT said->>'email' AS email
+         FROM changes c, LATERAL (VALUES (c.data), (c.before)) AS v(said)
+         WHERE c.stream = $1 AND c.kind LIKE 'account.%' AND said->>'email' <> ''")
+    .bind::<st::Uuid, _>(id)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.email).collect())
+}
 
 /// Removes a person's words: their own log, responses that are kept for retries and show them, invitations and links to
 /// their address, and mails to them that an earlier release enqueued. The account's row is removed by the caller.
 pub async fn erase(conn: &mut AsyncPgConnection, user: &User) -> Result<()> {
     let id = user.id.uuid();
-    let addresses = user.email.spellings();
+    // Those of before, too: what was kept then shows them.
+    let mut addresses = user.email.spellings();
+    addresses.extend(former_addresses(conn, id).await?);
     sql("DELETE FROM changes WHERE stream = $1").bind::<st::Uuid, _>(id).execute(conn).await?;
     // Whoever shows a person says the id, but for those who were invited by an address.
     sql("DELETE FROM idempotency_keys

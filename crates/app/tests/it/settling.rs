@@ -12,7 +12,7 @@ use tenon_app::{
 use tenon_core::{
     emails::Email,
     ids::JobId,
-    jobs::{MailKind, QUEUES, SendMail},
+    jobs::{Letter, MailKind, QUEUES, SendMail},
     ports::queue::{Beat, Cancel, Capabilities, Held, LeasedJob, NewJob, Outcome, Queue, QueueError, Remote},
     users::Lang,
 };
@@ -30,7 +30,7 @@ fn queues() -> Vec<String> {
 
 fn mail(app: &App) -> NewJob {
     let to = Email::parse("ada@example.org").unwrap();
-    let send = SendMail { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted };
+    let send = SendMail::Whole(Letter { to, name: None, lang: Lang::En, mail: MailKind::SignUpAttempted });
     tenon_app::write::new_job(app.id(), &send, app.now(), None).unwrap()
 }
 

@@ -156,7 +156,8 @@ async fn an_unknown_job_and_a_payload_of_another_shape_are_parked() {
     let ran = run_until_idle(&house.app, &queues()).await.unwrap();
     for ran in ran {
         let Outcome::Dead { error } = ran.outcome else { panic!("{ran:?}") };
-        let expected = if ran.job.id == unknown.id { "unknown job make_coffee" } else { "invalid type" };
+        let expected =
+            if ran.job.id == unknown.id { "unknown job make_coffee" } else { "the payload is no mail" };
         assert!(error.contains(expected), "{error}");
     }
     assert_eq!(house.queue.dead().len(), 2);

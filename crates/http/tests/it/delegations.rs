@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::app::{Actor, Place, TestApp};
+use crate::harness::app::{Actor, PASSWORD, Place, TestApp};
 
 /// Ada owns a project and its workspace; Bob may invite in both; Root administers the instance; Eve is invited by name,
 /// and somebody without an account by address.
@@ -163,7 +163,7 @@ ways! {
         h.root.patch(&format!("/users/{}", h.bob.id), json!({ "is_active": false })).expect(200).await
     };
     invitations_end_when_the_account_of_their_sender_is_deleted: true, true, |h| {
-        h.bob.call("DELETE", "/me").expect(204).await
+        h.bob.call("DELETE", "/me").json(json!({ "password": PASSWORD })).expect(204).await
     };
 }
 

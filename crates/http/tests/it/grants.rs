@@ -20,7 +20,8 @@ impl House {
     async fn new() -> Self {
         let (app, owner) = TestApp::with_user("owner").await;
         let place = app.project_of(&owner).await;
-        let (admin, gate, other) = (app.user("admin").await, app.user("gate").await, app.user("other").await);
+        let (admin, gate, other) =
+            (app.user("deputy").await, app.user("gate").await, app.user("other").await);
         app.join(&place, &owner, &admin, "admin").await;
         let house = Self { app, place, owner, admin, gate, other };
         house.role("gatekeeper", &GATE).await;

@@ -14,6 +14,7 @@ mod delegations;
 mod document;
 mod early_responses;
 mod edges;
+mod erasure;
 mod events;
 mod files;
 mod grants;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::app::{Actor, Place, TestApp};
+use crate::harness::app::{Actor, PASSWORD, Place, TestApp};
 
 /// Chief owns a project and its workspace, Plain is in both, Root administers the instance.
 struct House {
@@ -164,14 +164,17 @@ async fn an_owner_who_is_deactivated_does_not_count_as_one() {
         assert_eq!(h.plain.post(&url, named).expect(422).await.fault(), "/successor not-active");
     }
     // Nor does the account go.
-    assert_eq!(h.plain.delete("/me").expect(409).await.problem().1, "sole-owner");
+    assert_eq!(
+        h.plain.delete("/me").json(json!({ "password": PASSWORD })).expect(409).await.problem().1,
+        "sole-owner"
+    );
     assert_eq!(h.set_active(&h.plain, false).await["without_owner"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn nobody_inherits_while_a_workspace_has_no_active_owner() {
     let h = House::new().await;
-    let admin = h.app.user("admin").await;
+    let admin = h.app.user("deputy").await;
     h.app.join(&h.place, &h.chief, &admin, "member").await;
     for (who, role) in [(&admin, "admin"), (&h.plain, "member")] {
         let url = h.workspace(&format!("/members/{}", who.id));

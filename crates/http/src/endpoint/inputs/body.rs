@@ -44,11 +44,11 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
 }
 
 impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for MaybeBody<T> {
-    async fn extract(req: &mut Request, _: &mut Depot) -> Result<Self, Problem> {
-        if req.content_type().is_none() && bytes(req).await?.is_empty() {
+    async fn extract(req: &mut Request, depot: &mut Depot) -> Result<Self, Problem> {
+        if req.content_type().is_none() && bytes(req, depot).await?.is_empty() {
             return Ok(Self(None));
         }
-        read(req, &[JSON]).await.map(Some).map(Self)
+        read(req, depot, &[JSON]).await.map(Some).map(Self)
     }
     fn describe(doc: &mut OpDoc) {
         doc.optional_body::<T>(&[JSON]);
