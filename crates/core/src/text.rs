@@ -84,12 +84,16 @@ fn is_unseen(before: Option<char>, c: char, after: Option<char>) -> bool {
         '\u{E0020}'..='\u{E007F}' => {
             !before.is_some_and(|c| c == '\u{1F3F4}' || ('\u{E0020}'..='\u{E007E}').contains(&c))
         }
-        // Fillers of Hangul: letters by name, nothing by looks; and the null note head.
-        '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{1D159}' => true,
         // Choose how what is before them looks.
         '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}' => before.is_none_or(|c| !is_visible(c)),
-        // Ignored by whoever shows them, whatever they may come to mean.
-        '\u{34F}'
+        // Fillers of Hangul: letters by name, nothing by looks; the null note head; and what is ignored by whoever shows
+        // it, whatever it may come to mean.
+        '\u{115F}'
+        | '\u{1160}'
+        | '\u{3164}'
+        | '\u{FFA0}'
+        | '\u{1D159}'
+        | '\u{34F}'
         | '\u{17B4}'
         | '\u{17B5}'
         | '\u{2065}'
@@ -162,11 +166,11 @@ fn within(text: String, min: usize, max: usize) -> Result<String, TextError> {
 
 /// What becomes of a text that comes from the database, by the rule it was checked with.
 pub(crate) mod stored {
-    pub(crate) fn line(text: String) -> String {
-        super::shown(&text)
+    pub(crate) fn line(text: &str) -> String {
+        super::shown(text)
     }
-    pub(crate) fn block(text: String) -> String {
-        text
+    pub(crate) fn block(text: &str) -> String {
+        text.to_owned()
     }
 }
 
@@ -184,7 +188,7 @@ macro_rules! text_type {
                 $crate::text::$rule(text, $min, $max).map(Self)
             }
             /// What the database holds: it was checked by the rules of its time.
-            pub fn stored(text: String) -> Self {
+            pub fn stored(text: &str) -> Self {
                 Self($crate::text::stored::$rule(text))
             }
             /// The text.

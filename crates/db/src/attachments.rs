@@ -34,8 +34,8 @@ struct BlobRow {
     sha256: Vec<u8>,
 }
 
-fn attachment((row, blob, author): (AttachmentRow, BlobRow, Option<PersonRow>)) -> Result<Attachment> {
-    Ok(Attachment {
+fn attachment((row, blob, author): (AttachmentRow, BlobRow, Option<PersonRow>)) -> Attachment {
+    Attachment {
         id: row.id.into(),
         story_id: row.story_id.into(),
         name: FileName::stored(&row.name),
@@ -45,7 +45,7 @@ fn attachment((row, blob, author): (AttachmentRow, BlobRow, Option<PersonRow>)) 
         created_by: author.map(Into::into),
         created_at: row.created_at,
         blob_key: row.blob_key,
-    })
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -126,7 +126,7 @@ pub async fn of_story(
         );
     }
     let rows: Vec<(AttachmentRow, BlobRow, Option<PersonRow>)> = query.load(conn).await?;
-    let items: Vec<Attachment> = rows.into_iter().map(attachment).collect::<Result<_>>()?;
+    let items: Vec<Attachment> = rows.into_iter().map(attachment).collect();
     Ok(Items::cut(items, &page, |a| (a.created_at, a.id.uuid())))
 }
 
@@ -145,7 +145,7 @@ pub async fn find(
         .first(conn)
         .await
         .optional()?;
-    row.map(attachment).transpose()
+    Ok(row.map(attachment))
 }
 
 /// Removes a file. Its content stays until the backup window is over.

@@ -132,7 +132,7 @@ impl TryFrom<RoleRow> for ProjectRole {
         Ok(Self {
             id: row.id.into(),
             project_id: row.project_id.into(),
-            name: RoleName::stored(row.name),
+            name: RoleName::stored(&row.name),
             slug: row.slug,
             is_owner: row.is_owner,
             editable: row.editable,

@@ -170,8 +170,8 @@ impl TryFrom<ProjectRow> for Project {
         Ok(Self {
             id: row.id.into(),
             workspace_id: row.workspace_id.into(),
-            name: ProjectName::stored(row.name),
-            description: ProjectDescription::stored(row.description),
+            name: ProjectName::stored(&row.name),
+            description: ProjectDescription::stored(&row.description),
             color: Color::parse(row.color)?,
             key: ProjectKey::parse(&row.key)?,
             created_at: row.created_at,

@@ -34,7 +34,7 @@ impl TryFrom<StatusRow> for Status {
         Ok(Self {
             id: row.id.into(),
             workflow_id: row.workflow_id.into(),
-            name: StatusName::stored(row.name),
+            name: StatusName::stored(&row.name),
             color: Color::parse(row.color)?,
             position: row.position,
             category: Category::of(&row.category)

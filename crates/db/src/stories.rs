@@ -121,14 +121,14 @@ pub async fn find(conn: &mut AsyncPgConnection, project: ProjectId, number: i64)
         .bind::<st::BigInt, _>(number)
         .load(conn)
         .await?;
-    rows.into_iter().next().map(StoryRow::into_stored).transpose()
+    Ok(rows.into_iter().next().map(StoryRow::into_stored))
 }
 
 /// A story by its id; one in the trash is found too.
 pub async fn find_by_id(conn: &mut AsyncPgConnection, id: StoryId) -> Result<Option<Stored>> {
     let rows: Vec<StoryRow> =
         sql(select_story!("s.id = $1")).bind::<st::Uuid, _>(id.uuid()).load(conn).await?;
-    rows.into_iter().next().map(StoryRow::into_stored).transpose()
+    Ok(rows.into_iter().next().map(StoryRow::into_stored))
 }
 
 /// Stories of a project by their numbers, those in the trash left out; in no order.
@@ -143,7 +143,7 @@ pub async fn find_many(
             .bind::<st::Array<st::BigInt>, _>(numbers)
             .load(conn)
             .await?;
-    rows.into_iter().map(|row| row.into_stored().map(|s| s.story)).collect()
+    Ok(rows.into_iter().map(|row| row.into_stored().story).collect())
 }
 
 /// Every story of a board that is not in the trash, by column, rank and id.
@@ -326,7 +326,7 @@ pub async fn of_statuses(conn: &mut AsyncPgConnection, statuses: &[StatusId]) ->
         .bind::<st::Array<st::Uuid>, _>(statuses.iter().map(|s| s.uuid()).collect::<Vec<_>>())
         .load(conn)
         .await?;
-    rows.into_iter().map(|row| row.into_stored().map(|s| s.story)).collect()
+    Ok(rows.into_iter().map(|row| row.into_stored().story).collect())
 }
 
 /// Stories of a project in the trash, latest first, a page at a time.
@@ -346,8 +346,7 @@ pub async fn trash(
     .bind::<st::BigInt, _>(page.fetch())
     .load(conn)
     .await?;
-    let items: Vec<Story> =
-        rows.into_iter().map(|r| r.into_stored().map(|s| s.story)).collect::<Result<_>>()?;
+    let items: Vec<Story> = rows.into_iter().map(|r| r.into_stored().story).collect();
     Ok(Items::cut(items, &page, |s| (s.deleted_at.unwrap_or(s.created_at), s.id.uuid())))
 }
 
@@ -457,7 +456,7 @@ joined_person!(DescriptionTouch, d_id, d_username, d_full_name, d_color, d_at);
 joined_person!(MoveTouch, m_id, m_username, m_full_name, m_color, m_at);
 
 impl StoryRow {
-    fn into_stored(self) -> Result<Stored> {
+    fn into_stored(self) -> Stored {
         let groups = GroupVersions {
             title: self.title_version,
             description: self.description_version,
@@ -468,8 +467,8 @@ impl StoryRow {
             project_id: self.project_id.into(),
             key: self.key,
             number: self.number,
-            title: StoryTitle::stored(self.title),
-            description: StoryDescription::stored(self.description),
+            title: StoryTitle::stored(&self.title),
+            description: StoryDescription::stored(&self.description),
             workflow_id: self.workflow_id.into(),
             status_id: self.status_id.into(),
             rank: self.rank,
@@ -481,6 +480,6 @@ impl StoryRow {
             moved: self.moved.touch(),
             deleted_at: self.deleted_at,
         };
-        Ok(Stored { story, groups })
+        Stored { story, groups }
     }
 }

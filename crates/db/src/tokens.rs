@@ -31,7 +31,7 @@ impl TryFrom<TokenRow> for Token {
         Ok(Self {
             id: row.id.into(),
             user_id: row.user_id.into(),
-            name: TokenName::stored(row.name),
+            name: TokenName::stored(&row.name),
             scopes: row.scopes.iter().filter_map(|word| Scope::of(word)).collect(),
             created_at: row.created_at,
             expires_at: row.expires_at,

@@ -80,7 +80,7 @@ impl UserRow {
             id: self.id.into(),
             username: Username::stored(self.username),
             email: Email::stored(&self.email),
-            full_name: FullName::stored(self.full_name),
+            full_name: FullName::stored(&self.full_name),
             color: Color::parse(self.color)?,
             lang: Lang::of(&self.lang).unwrap_or_default(),
             timezone: Timezone::parse(&self.timezone).unwrap_or_default(),

@@ -34,7 +34,7 @@ impl TryFrom<WorkflowRow> for Workflow {
         Ok(Self {
             id: row.id.into(),
             project_id: row.project_id.into(),
-            name: WorkflowName::stored(row.name),
+            name: WorkflowName::stored(&row.name),
             slug: row.slug,
             position: row.position,
             created_at: row.created_at,

@@ -130,7 +130,7 @@ impl TryFrom<WorkspaceRow> for Workspace {
     fn try_from(row: WorkspaceRow) -> Result<Self> {
         Ok(Self {
             id: row.id.into(),
-            name: WorkspaceName::stored(row.name),
+            name: WorkspaceName::stored(&row.name),
             color: Color::parse(row.color)?,
             created_at: row.created_at,
             deleted_at: row.deleted_at,

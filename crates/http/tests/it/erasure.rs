@@ -12,11 +12,11 @@ const WORDS: [&str; 5] = ["zuleika", "quillfeather", "ophidian", "brambleworth",
 #[derive(QueryableByName)]
 struct Column {
     #[diesel(sql_type = st::Text)]
-    table_name: String,
+    of_table: String,
     #[diesel(sql_type = st::Text)]
-    column_name: String,
+    named: String,
     #[diesel(sql_type = st::Text)]
-    data_type: String,
+    typed: String,
 }
 
 #[derive(QueryableByName)]
@@ -29,7 +29,7 @@ struct Held {
 async fn found(app: &TestApp) -> Vec<String> {
     let mut conn = app.app.read().await.unwrap();
     let columns: Vec<Column> = diesel::sql_query(
-        "SELECT c.table_name::text, c.column_name::text, c.data_type::text FROM information_schema.columns c
+        "SELECT c.table_name::text AS of_table, c.column_name::text AS named, c.data_type::text AS typed FROM information_schema.columns c
          JOIN information_schema.tables t USING (table_schema, table_name)
          WHERE c.table_schema = 'public' AND t.table_type = 'BASE TABLE' ORDER BY 1, 2",
     )
@@ -38,15 +38,15 @@ async fn found(app: &TestApp) -> Vec<String> {
     .unwrap();
     assert!(columns.len() > 100, "{} columns", columns.len());
     let mut found = vec![];
-    for Column { table_name, column_name, data_type } in columns {
-        let text = match data_type.as_str() {
-            "bytea" => format!("encode(\"{column_name}\", 'escape')"),
-            _ => format!("\"{column_name}\"::text"),
+    for Column { of_table, named, typed } in columns {
+        let text = match typed.as_str() {
+            "bytea" => format!("encode(\"{named}\", 'escape')"),
+            _ => format!("\"{named}\"::text"),
         };
         let query =
-            format!("SELECT {text} AS held FROM \"{table_name}\" WHERE {text} ~* '{}'", WORDS.join("|"));
+            format!("SELECT {text} AS held FROM \"{of_table}\" WHERE {text} ~* '{}'", WORDS.join("|"));
         let rows: Vec<Held> = diesel::sql_query(query).load(&mut conn).await.unwrap();
-        found.extend(rows.into_iter().map(|row| format!("{table_name}.{column_name}: {}", row.held)));
+        found.extend(rows.into_iter().map(|row| format!("{of_table}.{named}: {}", row.held)));
     }
     found
 }
