@@ -96,6 +96,11 @@ async fn create(app: &App, options: &NewTokenOptions, output: &Output) -> anyhow
              the link in their mail, or set a password: tenon user password {0}",
             person.username
         ),
+        Err(Error::Forbidden(_)) => anyhow::bail!(
+            "{0} is no administrator of this installation, so a token with the scope admin would open nothing more; \
+             first: tenon user promote {0}",
+            person.username
+        ),
         made => made.map_err(explained)?,
     };
     let mut shown = object(&token);

@@ -243,6 +243,6 @@ fn nothing_is_made_that_opens_nothing_without_a_word() {
     tenon(dir.path(), &["user", "activate", "ada"]);
     let refused = tenon(dir.path(), &scope);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused.stderr).contains("administrator"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("first: tenon user promote ada"), "{}", text(&refused.stderr));
     stop(running);
 }
